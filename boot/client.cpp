@@ -1,0 +1,69 @@
+#include "boot/client.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace diskless::boot {
+namespace {
+
+template<class Enum, std::size_t n>
+using Names = std::array<std::pair<Enum, std::string_view>, n>;
+
+constexpr Names<BootMethod, 5> boot_methods{{{BootMethod::sanboot, "sanboot"},
+                                             {BootMethod::kernel, "kernel"},
+                                             {BootMethod::menu, "menu"},
+                                             {BootMethod::script, "script"},
+                                             {BootMethod::local, "local"}}};
+constexpr Names<DiskMode, 4> disk_modes{{{DiskMode::persistent, "persistent"},
+                                         {DiskMode::ephemeral, "ephemeral"},
+                                         {DiskMode::read_only, "read-only"},
+                                         {DiskMode::shared, "shared"}}};
+
+template<class Enum, std::size_t n>
+std::string_view find_name(const Names<Enum, n>& names, Enum value) noexcept {
+    const auto found = std::ranges::find(names, value, &std::pair<Enum, std::string_view>::first);
+    return found == names.end() ? std::string_view{} : found->second;
+}
+
+template<class Enum, std::size_t n>
+std::optional<Enum> find_value(const Names<Enum, n>& names, std::string_view name) noexcept {
+    const auto found = std::ranges::find(names, name, &std::pair<Enum, std::string_view>::second);
+    if (found == names.end()) return std::nullopt;
+    return found->first;
+}
+
+}  // namespace
+
+std::string_view name_of(BootMethod method) noexcept { return find_name(boot_methods, method); }
+std::optional<BootMethod> boot_method(std::string_view name) noexcept { return find_value(boot_methods, name); }
+std::string_view name_of(DiskMode mode) noexcept { return find_name(disk_modes, mode); }
+std::optional<DiskMode> disk_mode(std::string_view name) noexcept { return find_value(disk_modes, name); }
+
+Client resolve(const ClientEntry& entry, const Group* group) {
+    const auto pick = [&](auto member, auto fallback) {
+        if (const auto& own = entry.settings.*member) return *own;
+        if (group != nullptr) {
+            if (const auto& inherited = group->settings.*member) return *inherited;
+        }
+        return fallback;
+    };
+    Client client{.name = entry.name,
+                  .macs = entry.macs,
+                  .uuid = entry.uuid,
+                  .address = entry.address,
+                  .group = entry.group,
+                  .initiators = entry.initiators,
+                  .declared = entry.declared};
+    const KernelBoot defaults;
+    client.boot = pick(&BootSettings::boot, client.boot);
+    client.kernel.kernel = pick(&BootSettings::kernel, defaults.kernel);
+    client.kernel.initrd = pick(&BootSettings::initrd, defaults.initrd);
+    client.kernel.cmdline = pick(&BootSettings::cmdline, defaults.cmdline);
+    client.script = pick(&BootSettings::script, std::string{});
+    client.loader = pick(&BootSettings::loader, std::string{});
+    client.disks = pick(&BootSettings::disks, std::vector<Disk>{});
+    return client;
+}
+
+}  // namespace diskless::boot

@@ -1,0 +1,132 @@
+// The domain's nouns (DESIGN: words): Client, Group, Image, Disk, Target. Plain values; who made them and where they are kept is not their
+// business.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/network.hpp"
+
+namespace diskless::boot {
+
+enum class BootMethod : std::uint8_t {
+    sanboot,  ///< the disk's own loader
+    kernel,   ///< kernel, initrd and command line over HTTP
+    menu,
+    script,  ///< an iPXE script of the administrator's
+    local,   ///< leave to the machine's own disk
+};
+[[nodiscard]] std::string_view name_of(BootMethod method) noexcept;
+[[nodiscard]] std::optional<BootMethod> boot_method(std::string_view name) noexcept;
+
+enum class DiskMode : std::uint8_t { persistent, ephemeral, read_only, shared };
+[[nodiscard]] std::string_view name_of(DiskMode mode) noexcept;  ///< "persistent", "ephemeral", "read-only", "shared"
+[[nodiscard]] std::optional<DiskMode> disk_mode(std::string_view name) noexcept;
+
+/// A disk of an image: by name; the published version unless one is named ("debian-12@3").
+struct ImageSource {
+    std::string image;
+    friend bool operator==(const ImageSource&, const ImageSource&) = default;
+};
+/// An empty disk, made when it is first needed.
+struct BlankSource {
+    std::uint64_t size_bytes = 0;
+    friend bool operator==(const BlankSource&, const BlankSource&) = default;
+};
+/// A file that already holds a raw disk; with a size it is made when missing. Relative to the data directory.
+struct FileSource {
+    std::filesystem::path path;
+    std::uint64_t size_bytes = 0;  ///< 0: as the file is
+    friend bool operator==(const FileSource&, const FileSource&) = default;
+};
+
+/// What a client sees as a LUN.
+struct Disk {
+    std::uint16_t lun = 0;
+    std::variant<ImageSource, BlankSource, FileSource> source;
+    DiskMode mode = DiskMode::persistent;
+    std::string description;
+    friend bool operator==(const Disk&, const Disk&) = default;
+};
+inline constexpr std::uint16_t max_lun = 255;  // single-level, peripheral addressing (SAM-5 4.7.5)
+
+/// For boot method `kernel`: paths under the boot root; `{iscsi}` in the command line becomes this client's target arguments.
+struct KernelBoot {
+    std::string kernel = "vmlinuz";
+    std::string initrd = "initrd.img";
+    std::string cmdline;
+    friend bool operator==(const KernelBoot&, const KernelBoot&) = default;
+};
+
+/// What a group gives and a client may override; absent means "as the group says".
+struct BootSettings {
+    std::optional<BootMethod> boot;
+    std::optional<std::string> kernel, initrd, cmdline;
+    std::optional<std::string> script;  ///< a path under the boot root, for boot method `script`
+    std::optional<std::string> loader;  ///< overrides the loader chosen by architecture, for example "ipxe.efi"
+    std::optional<std::vector<Disk>> disks;
+    friend bool operator==(const BootSettings&, const BootSettings&) = default;
+};
+
+struct Group {
+    std::string name;
+    BootSettings settings;
+    bool declared = false;  ///< by the configuration file; otherwise made at run time
+    friend bool operator==(const Group&, const Group&) = default;
+};
+
+struct Image {
+    std::string name;
+    std::filesystem::path file;  ///< raw or qcow2, relative to the data directory
+    bool declared = false;
+    friend bool operator==(const Image&, const Image&) = default;
+};
+
+/// A client as it is declared or enrolled: settings not yet merged with its group's.
+struct ClientEntry {
+    std::string name;
+    std::vector<MacAddress> macs;
+    std::optional<Uuid> uuid;
+    std::optional<Ipv4Address> address;
+    std::string group;                    ///< empty: none
+    std::vector<std::string> initiators;  ///< further initiator names that may use this client's target; wildcards allowed
+    BootSettings settings;
+    bool declared = false;
+    friend bool operator==(const ClientEntry&, const ClientEntry&) = default;
+};
+
+/// A client with everything decided: what the packet paths work with.
+struct Client {
+    std::string name;
+    std::vector<MacAddress> macs;
+    std::optional<Uuid> uuid;
+    std::optional<Ipv4Address> address;
+    std::string group;
+    std::vector<std::string> initiators;
+    BootMethod boot = BootMethod::sanboot;
+    KernelBoot kernel;
+    std::string script;
+    std::string loader;
+    std::vector<Disk> disks;
+    bool declared = false;
+    friend bool operator==(const Client&, const Client&) = default;
+};
+
+/// A declared target with LUNs for whoever its list admits.
+struct Target {
+    std::string name;  ///< "scratch": its IQN is "<prefix>:scratch"
+    std::vector<Disk> luns;
+    std::vector<std::string> initiators;  ///< initiator names with wildcards; empty: nobody
+    bool declared = false;
+    friend bool operator==(const Target&, const Target&) = default;
+};
+
+/// The client's own settings over its group's over the defaults.
+[[nodiscard]] Client resolve(const ClientEntry& entry, const Group* group);
+
+}  // namespace diskless::boot

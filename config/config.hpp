@@ -1,0 +1,111 @@
+// The configuration as values: one struct per table of diskless.toml (DESIGN: interface contract). load() reads and checks; it is the only
+// code that knows TOML. Everything has a default, so an empty file is a valid configuration.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "boot/catalog.hpp"
+#include "common/network.hpp"
+
+namespace diskless::config {
+
+using namespace std::chrono_literals;
+
+struct Server {
+    std::string interface;               ///< boot network; empty: `address` alone decides
+    std::optional<Ipv4Address> address;  ///< where the services listen and what clients are told; default: the interface's first address
+    std::filesystem::path data_dir = "/var/lib/diskless";
+    unsigned io_threads = 0;  ///< 0: chosen by the program
+    std::string log_level = "info";
+    std::string user;              ///< drop privileges to this user once all sockets are bound; empty: stay
+    std::string io = "auto";       ///< disk backend: "auto", "uring", "threads"
+    unsigned storage_threads = 8;  ///< of the thread-pool backend
+};
+
+enum class DhcpMode : std::uint8_t { server, proxy, off };
+
+struct Subnet {
+    Ipv4Network network;
+    std::vector<Ipv4Range> pool;
+    std::optional<Ipv4Address> router;
+    std::vector<Ipv4Address> dns;
+    std::string domain;
+    std::chrono::seconds lease_time = 12h;
+};
+
+struct Dhcp {
+    DhcpMode mode = DhcpMode::server;
+    std::uint16_t port = 67;  ///< clients are answered on port + 1
+    bool router_advertisement = true;
+    bool conflict_probe = true;
+    bool authoritative = true;         ///< NAK addresses that are wrong on this network
+    std::uint32_t max_leases = 65536;  ///< bound on memory: beyond it new clients get nothing
+    std::vector<Subnet> subnets;
+};
+
+struct Tftp {
+    std::uint16_t port = 69;     ///< 0: off
+    std::filesystem::path root;  ///< default <data_dir>/boot
+    std::uint32_t max_transfers = 1024;
+    std::uint16_t max_blksize = 65464;
+    std::uint16_t max_windowsize = 64;
+    std::chrono::milliseconds retransmit = 1s;
+    unsigned max_retransmits = 6;
+};
+
+struct Http {
+    std::uint16_t port = 8080;   ///< 0: off
+    std::filesystem::path root;  ///< default: TFTP's root
+    std::filesystem::path tls_cert, tls_key;
+    std::uint32_t max_connections = 2048;
+    std::chrono::milliseconds idle_timeout = 30s;   ///< keep-alive silence, and the time a request's head may take
+    std::chrono::milliseconds write_timeout = 60s;  ///< a peer that takes no byte for so long is gone
+};
+
+struct Iscsi {
+    std::uint16_t port = 3260;  ///< 0: off
+    std::string target_prefix = "iqn.2026-11.lan.diskless";
+    std::uint32_t max_sessions = 1024;
+    std::uint32_t max_connections = 2048;                   ///< sockets, logins under way included
+    std::chrono::milliseconds session_timeout = 30min;      ///< a session whose initiator has gone is dropped
+    std::chrono::milliseconds login_timeout = 15s;          ///< from accept to full feature phase
+    std::uint32_t queue_depth = 128;                        ///< commands in flight per session: the command window
+    std::uint64_t buffer_bytes = std::uint64_t{256} << 20;  ///< data of all commands in flight together
+};
+
+enum class UnknownPolicy : std::uint8_t { ignore, enroll, menu };
+
+struct UnknownClients {
+    UnknownPolicy policy = UnknownPolicy::ignore;
+    std::string group;
+};
+
+struct Config {
+    std::filesystem::path file;
+    Server server;
+    Dhcp dhcp;
+    Tftp tftp;
+    Http http;
+    Iscsi iscsi;
+    UnknownClients unknown_clients;
+    boot::CatalogData declared;  ///< images, groups, clients, targets, all with declared = true
+};
+
+/// All that is wrong with a file, one finding a line: `file:line:column: problem; remedy`.
+class ConfigError : public std::runtime_error {
+ public:
+    using std::runtime_error::runtime_error;
+};
+
+/// Reads and checks. Throws ConfigError with every finding, not only the first.
+[[nodiscard]] Config load(const std::filesystem::path& file);
+/// The same for a text; `name` stands for the file in findings. Relative paths are looked up as load() would.
+[[nodiscard]] Config parse(std::string_view text, const std::filesystem::path& name);
+
+}  // namespace diskless::config

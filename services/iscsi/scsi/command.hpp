@@ -1,0 +1,102 @@
+// A SCSI command between transport and logical unit: the whole contract between iSCSI and SCSI. No iSCSI in here, and no Asio.
+//
+//     examine(command)  the CDB alone: is it known, may it run, how much data moves which way?        (SPC-4 5.2: before any data is
+//     transferred) …the transport provides `data`: a buffer for data-in, or the complete data-out… execute(command)  does it: completes
+//     inside the call, or later by command.finished()
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "common/bytes.hpp"
+
+namespace diskless::scsi {
+
+/// SAM-5 5.3.1.
+enum class Status : std::uint8_t {
+    good = 0x00,
+    check_condition = 0x02,
+    condition_met = 0x04,
+    busy = 0x08,
+    reservation_conflict = 0x18,
+    task_set_full = 0x28,
+    aca_active = 0x30,
+    task_aborted = 0x40,
+};
+
+/// SPC-4 4.5.6.
+enum class SenseKey : std::uint8_t {
+    no_sense = 0x0,
+    recovered_error = 0x1,
+    not_ready = 0x2,
+    medium_error = 0x3,
+    hardware_error = 0x4,
+    illegal_request = 0x5,
+    unit_attention = 0x6,
+    data_protect = 0x7,
+    blank_check = 0x8,
+    copy_aborted = 0xa,
+    aborted_command = 0xb,
+    volume_overflow = 0xd,
+    miscompare = 0xe,
+};
+
+struct Sense {
+    SenseKey key = SenseKey::no_sense;
+    std::uint16_t asc_ascq = 0;     ///< additional sense code << 8 | qualifier
+    std::uint32_t specific = 0;     ///< sense-key specific bytes 15-17 in the low 24 bits (field pointer, progress); 0: none
+    std::uint64_t information = 0;  ///< LBA or offset, where has_information
+    bool has_information = false;
+
+    friend bool operator==(const Sense&, const Sense&) = default;
+};
+
+/// Which way a command's data moves, and how much, as the CDB says. The transport moves the smaller of this and what the initiator expects.
+struct Transfer {
+    enum class Direction : std::uint8_t { none, data_in, data_out };
+    Direction direction = Direction::none;
+    std::uint64_t length_bytes = 0;
+};
+
+/// One initiator port's view of one target: SAM-5 I_T nexus. Made by the transport at login, gone with the session.
+struct ITNexus {
+    std::uint64_t id = 0;        ///< unique while the server runs
+    std::string initiator_port;  ///< for reservations: "iqn…,i,0x<isid>" (iSCSI transport ID, SPC-4 7.6.4.6)
+};
+
+/// The largest CDB: variable length ones (7Fh) reach 260 bytes.
+inline constexpr std::size_t max_cdb_bytes = 260;
+
+class Command {
+ public:
+    std::span<const std::byte> cdb;  ///< 16 bytes, or more with an extended-CDB AHS
+    const ITNexus* nexus = nullptr;
+    std::uint64_t lun = 0;  ///< the flat LUN number
+    /// data_in: room for min(Transfer::length_bytes, expected length); data_out: what the initiator sent, complete. Stays in place until
+    /// finished.
+    MutableByteSpan data;
+    /// data_in only: how many bytes of `data` the unit has filled. Never above data.size().
+    std::uint64_t data_in_bytes = 0;
+
+    Status status = Status::good;
+    Sense sense;  ///< meaningful with check_condition
+
+    /// Called exactly once when execute() returned pending, on any thread: do nothing there but hand over to your own executor.
+    virtual void finished() noexcept = 0;
+
+    void fail(SenseKey key, std::uint16_t asc_ascq) noexcept {
+        status = Status::check_condition;
+        sense = Sense{.key = key, .asc_ascq = asc_ascq};
+        data_in_bytes = 0;
+    }
+
+ protected:
+    Command() = default;
+    Command(const Command&) = default;
+    Command& operator=(const Command&) = default;
+    ~Command() = default;
+};
+
+}  // namespace diskless::scsi
