@@ -1,0 +1,130 @@
+#include "boot/plan.hpp"
+
+#include <doctest/doctest.h>
+
+#include "boot/script.hpp"
+
+using namespace diskless;
+using namespace diskless::boot;
+
+namespace {
+
+const BootServer server{.address = *Ipv4Address::parse("192.168.77.1"), .target_prefix = "iqn.2026-11.lan.lab"};
+
+Client desk(BootMethod method) {
+    return {.name = "desk-01",
+            .macs = {*MacAddress::parse("52:54:00:12:34:01")},
+            .address = Ipv4Address::parse("192.168.77.11"),
+            .boot = method,
+            .kernel = {.cmdline = "root=LABEL=root ro ip=dhcp {iscsi}"},
+            .script = "mine.ipxe",
+            .disks = {{.lun = 0, .source = FileSource{.path = "desk-01.img"}}}};
+}
+
+Firmware firmware(Stage stage, Architecture architecture = Architecture::bios) { return {.stage = stage, .architecture = architecture, .ipxe_http = true, .ipxe_iscsi = true}; }
+
+}  // namespace
+
+// The strings are those of the captures in tests/golden/dhcp.
+TEST_CASE("firmware is recognised by what it sends") {
+    CHECK(firmware_of({.architecture = 0, .vendor_class = "PXEClient:Arch:00000:UNDI:002001", .user_class = "iPXE"}).stage == Stage::ipxe);
+    CHECK(firmware_of({.architecture = 0, .vendor_class = "PXEClient:Arch:00000:UNDI:002001", .user_class = "\x04iPXE"}).stage == Stage::ipxe);
+    CHECK(firmware_of({.architecture = 7, .vendor_class = "PXEClient:Arch:00007:UNDI:003000"}).stage == Stage::pxe_rom);
+    CHECK(firmware_of({.architecture = 16, .vendor_class = "HTTPClient:Arch:00016:UNDI:003000"}).stage == Stage::http_firmware);
+    CHECK(firmware_of({.vendor_class = "Linux ipconfig"}).stage == Stage::system);
+    CHECK(firmware_of({}).stage == Stage::plain);
+}
+
+TEST_CASE("a PXE ROM gets the loader of its architecture by TFTP") {
+    const Client client = desk(BootMethod::sanboot);
+    struct Case {
+        Architecture architecture;
+        const char* loader;
+    };
+    for (const auto& [architecture, loader] : {Case{Architecture::bios, "undionly.kpxe"}, Case{Architecture::efi_x64, "snponly.efi"},
+                                               Case{Architecture::efi_bc, "snponly.efi"}, Case{Architecture::efi_arm64, "snponly-arm64.efi"}}) {
+        const BootPlan plan = plan_boot(&client, firmware(Stage::pxe_rom, architecture), server);
+        CHECK(plan.boots);
+        CHECK(plan.boot_file == loader);
+        CHECK(plan.vendor_class == "PXEClient");
+        CHECK(plan.root_path.empty());
+    }
+    CHECK_FALSE(plan_boot(&client, firmware(Stage::pxe_rom, static_cast<Architecture>(200)), server).boots);
+}
+
+TEST_CASE("a client's own loader wins") {
+    Client client = desk(BootMethod::sanboot);
+    client.loader = "ipxe.efi";
+    CHECK(plan_boot(&client, firmware(Stage::pxe_rom, Architecture::efi_x64), server).boot_file == "ipxe.efi");
+    CHECK(plan_boot(&client, firmware(Stage::http_firmware, Architecture::http_x64), server).boot_file == "http://192.168.77.1:8080/boot/ipxe.efi");
+}
+
+TEST_CASE("UEFI HTTP boot gets the URL and its class echoed") {
+    const Client client = desk(BootMethod::sanboot);
+    const BootPlan plan = plan_boot(&client, firmware(Stage::http_firmware, Architecture::http_x64), server);
+    CHECK(plan.boot_file == "http://192.168.77.1:8080/boot/snponly.efi");
+    CHECK(plan.vendor_class == "HTTPClient");
+}
+
+TEST_CASE("iPXE gets its script, or its root path where it cannot or we do not speak HTTP, never both") {
+    const Client client = desk(BootMethod::sanboot);
+    const BootPlan script = plan_boot(&client, firmware(Stage::ipxe), server);
+    CHECK(script.boot_file == "http://192.168.77.1:8080/boot.ipxe?mac=52-54-00-12-34-01");
+    CHECK(script.root_path.empty());
+    CHECK(script.initiator == "iqn.2026-11.lan.lab.initiator:desk-01");
+
+    Firmware without_http = firmware(Stage::ipxe);
+    without_http.ipxe_http = false;
+    const BootPlan root = plan_boot(&client, without_http, server);
+    CHECK(root.root_path == "iscsi:192.168.77.1::3260:0:iqn.2026-11.lan.lab:desk-01");
+    CHECK(root.boot_file.empty());
+
+    BootServer no_http = server;
+    no_http.http_port = 0;
+    CHECK(plan_boot(&client, firmware(Stage::ipxe), no_http).root_path == root.root_path);
+    const Client kernel = desk(BootMethod::kernel);
+    CHECK(plan_boot(&kernel, firmware(Stage::ipxe), no_http).boot_file == "boot.ipxe");
+}
+
+TEST_CASE("an initiator in the firmware gets its root path unasked; a system, and machines that boot locally, get nothing") {
+    const Client client = desk(BootMethod::sanboot);
+    CHECK(plan_boot(&client, firmware(Stage::plain), server).root_path == "iscsi:192.168.77.1::3260:0:iqn.2026-11.lan.lab:desk-01");
+    CHECK(plan_boot(&client, firmware(Stage::system), server) == BootPlan{});
+    const Client local = desk(BootMethod::local);
+    CHECK(plan_boot(&local, firmware(Stage::pxe_rom), server) == BootPlan{});
+    CHECK(plan_boot(nullptr, firmware(Stage::plain), server) == BootPlan{});
+}
+
+TEST_CASE("a machine nobody declared gets a loader and the menu") {
+    CHECK(plan_boot(nullptr, firmware(Stage::pxe_rom), server).boot_file == "undionly.kpxe");
+    CHECK(plan_boot(nullptr, firmware(Stage::ipxe), server).boot_file == "http://192.168.77.1:8080/boot.ipxe");
+    const std::string menu = ipxe_script(nullptr, server);
+    CHECK(menu.contains("menu diskless"));
+    CHECK_FALSE(menu.contains("item san"));
+}
+
+TEST_CASE("scripts: every method says what it means") {
+    const auto script = [](BootMethod method) {
+        const Client client = desk(method);
+        return ipxe_script(&client, server);
+    };
+    CHECK(script(BootMethod::sanboot).contains("set initiator-iqn iqn.2026-11.lan.lab.initiator:desk-01\n"
+                                               "sanboot iscsi:192.168.77.1::3260:0:iqn.2026-11.lan.lab:desk-01 || goto failed\n"));
+    const std::string kernel = script(BootMethod::kernel);
+    CHECK(kernel.contains("kernel http://192.168.77.1:8080/boot/vmlinuz initrd=initrd.img root=LABEL=root ro ip=dhcp "
+                          "iscsi_initiator=iqn.2026-11.lan.lab.initiator:desk-01 iscsi_target_name=iqn.2026-11.lan.lab:desk-01 "
+                          "iscsi_target_ip=192.168.77.1 iscsi_target_port=3260 iscsi_target_group=1 || goto failed\n"));
+    CHECK(kernel.contains("initrd --name initrd.img http://192.168.77.1:8080/boot/initrd.img || goto failed\n"));
+    CHECK(script(BootMethod::script).contains("chain --autofree http://192.168.77.1:8080/boot/mine.ipxe"));
+    CHECK(script(BootMethod::local).contains("sanboot --no-describe --drive 0x80"));
+    CHECK(script(BootMethod::menu).contains("item san"));
+    for (const BootMethod method : {BootMethod::sanboot, BootMethod::kernel, BootMethod::menu, BootMethod::script, BootMethod::local}) {
+        CHECK(script(method).starts_with("#!ipxe\n:start\n"));
+    }
+}
+
+TEST_CASE("the command line's words are replaced once each, unknown ones stay") {
+    Client client = desk(BootMethod::kernel);
+    client.kernel.cmdline = "a={client} {unknown} {address} {iscsi";
+    CHECK(expand_cmdline(client, server) == "a=desk-01 {unknown} 192.168.77.11 {iscsi");
+}
