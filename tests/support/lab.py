@@ -214,13 +214,17 @@ class Lab:
 
     def _build_network(self) -> None:
         # `hold0` keeps the bridge's carrier on while no client runs: sockets bound to it and its addresses then behave as on a real, plugged port.
+        # Nothing may pass it in either direction: its other end, `hold1`, belongs to the same host, which would hear every broadcast twice and answer
+        # ARP for the server's address with a second MAC.
         # No spanning tree, no multicast snooping: a client's first packets pass, and so do IPv6 router solicitations.
         self._ip(
             "link set lo up",
             f"link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
             "link add hold0 type veth peer name hold1",
-            "link set hold1 up",
-            f"link set hold0 master {BRIDGE} up",
+            "link set hold1 addrgenmode none arp off up",
+            f"link set hold0 master {BRIDGE}",
+            "link set hold0 type bridge_slave flood off mcast_flood off bcast_flood off learning off",
+            "link set hold0 up",
             f"link set {BRIDGE} up",
             f"address add {SERVER_ADDRESS}/{PREFIX_LENGTH} brd + dev {BRIDGE}",
         )

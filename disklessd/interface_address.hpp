@@ -1,0 +1,15 @@
+// Which address the boot network's interface has: what clients are told, and where the services listen.
+#pragma once
+
+#include <string>
+
+#include "common/network.hpp"
+
+namespace diskless {
+
+/// The first IPv4 address of `interface`. Throws std::runtime_error that names the interfaces there are.
+[[nodiscard]] Ipv4Address address_of_interface(const std::string& interface);
+/// The interface that carries `address`, or empty.
+[[nodiscard]] std::string interface_with_address(Ipv4Address address);
+
+}  // namespace diskless
