@@ -20,17 +20,19 @@ void BootRecorder::observe(boot::Event event) {
         const std::string_view name = event.client.empty() ? "-" : std::string_view{event.client};
         if (change == boot::BootTimeline::Change::started) log::info("boot.started", "client={} mac={}", name, event.mac);
         const auto ms = timeline.duration().count();
-        log::info("boot.step", "client={} mac={} step={} at={}.{:03}s detail=\"{}\"", name, event.mac, boot::name_of(event.step), ms / 1000, ms % 1000,
-                  event.detail);
+        log::info("boot.step", "client={} mac={} step={} at={}.{:03}s detail=\"{}\"", name, event.mac, boot::name_of(event.step), ms / 1000,
+                  ms % 1000, event.detail);
         if (change != boot::BootTimeline::Change::finished) return;
-        log::info("boot.done", "client={} mac={} seconds={}.{:03} timeline=\"{}\"", name, event.mac, ms / 1000, ms % 1000, timeline.summary());
+        log::info("boot.done", "client={} mac={} seconds={}.{:03} timeline=\"{}\"", name, event.mac, ms / 1000, ms % 1000,
+                  timeline.summary());
         finished = timeline;
     }
     keep_(event.mac, finished);
 }
 
 void BootRecorder::forget_one() {
-    const auto oldest = std::ranges::min_element(timelines_, {}, [](const auto& entry) { return entry.second.started() + entry.second.duration(); });
+    const auto oldest =
+        std::ranges::min_element(timelines_, {}, [](const auto& entry) { return entry.second.started() + entry.second.duration(); });
     timelines_.erase(oldest);
 }
 

@@ -47,9 +47,11 @@ Ipv4Address address_of_interface(const std::string& interface) {
         if (!entry.address.is_unspecified()) return entry.address;
     }
     if (exists) {
-        throw std::runtime_error{fmt::format("interface {0} has no IPv4 address; give it one (ip address add 192.168.77.1/24 dev {0}) or set [server] address", interface)};
+        throw std::runtime_error{fmt::format(
+            "interface {0} has no IPv4 address; give it one (ip address add 192.168.77.1/24 dev {0}) or set [server] address", interface)};
     }
-    throw std::runtime_error{fmt::format("there is no interface {}; set [server] interface to one of: {}", interface, fmt::join(names, ", "))};
+    throw std::runtime_error{
+        fmt::format("there is no interface {}; set [server] interface to one of: {}", interface, fmt::join(names, ", "))};
 }
 
 std::string interface_with_address(Ipv4Address address) {

@@ -28,11 +28,12 @@ struct Arguments {
 std::optional<Arguments> parse_arguments(int argc, char** argv) {
     Arguments arguments;
     options::options_description described{"disklessd - boots machines without disks\n\nUsage: disklessd [options]\n\nOptions"};
-    described.add_options()                                                                                          //
+    described.add_options()                                                                                                        //
         ("config,c", options::value(&arguments.config)->default_value(arguments.config)->value_name("FILE"), "the configuration")  //
         ("check-config", options::bool_switch(&arguments.check_config), "say whether the configuration is right, and exit")        //
-        ("log-level", options::value(&arguments.log_level)->value_name("LEVEL"), "trace, debug, info, warn or error; overrides the configuration")  //
-        ("version", "print the version and exit")                                                                    //
+        ("log-level", options::value(&arguments.log_level)->value_name("LEVEL"),
+         "trace, debug, info, warn or error; overrides the configuration")  //
+        ("version", "print the version and exit")                           //
         ("help,h", "print this and exit");
     options::variables_map given;
     options::store(options::command_line_parser(argc, argv).options(described).positional({}).run(), given);

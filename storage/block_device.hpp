@@ -46,6 +46,7 @@ class IoRequest {
     boost::system::error_code error;  ///< the outcome, valid after completion. ENOSPC, EIO, EROFS … from the system category
 
     IoRequest* next = nullptr;  ///< for whichever queue currently holds the request
+    void* device = nullptr;     ///< for the device that holds the request
 
     /// Called exactly once for a pending request, on a thread of the device's choosing: do nothing there but hand over to your own
     /// executor.

@@ -6,9 +6,10 @@
             machine.wait_for(r"stored HELLO", timeout=120)
             machine.wait_for_power_off(timeout=20)
 
-The network is a bridge inside a network namespace of its own, so nothing that a test sends reaches the machine's networks, and several labs can
-run at once. Use it from the main thread. Whatever happens (an exception, SIGINT, SIGTERM), leaving the `with` ends the processes the lab started, by their ids, and removes the
-namespace and the temporary directory; if this process is killed outright, the kernel ends its children (PR_SET_PDEATHSIG).
+The network is a bridge inside a network namespace of its own, so nothing that a test sends reaches the machine's networks, and
+several labs can run at once. Use it from the main thread. Whatever happens (an exception, SIGINT, SIGTERM), leaving the `with` ends
+the processes the lab started, by their ids, and removes the namespace and the temporary directory; if this process is killed
+outright, the kernel ends its children (PR_SET_PDEATHSIG).
 
 Needs root, QEMU, OVMF, iproute2, util-linux, tcpdump: `missing_requirements()` says what is not there.
 """
@@ -45,7 +46,7 @@ _QEMU_COMMON = ["-no-user-config", "-nodefaults", "-no-reboot", "-display", "non
 _POLL_S = 0.05
 _TAIL_LINES = 40
 # The last alternative: a sequence of which only the beginning has been read yet.
-_TERMINAL_CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|[\r\x00]|\x1b(?:\[[0-9;?=]*|[()])?\Z")
+_TERMINAL_CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1bc|[\r\x00]|\x1b(?:\[[0-9;?=]*|[()])?\Z")
 
 
 class LabError(Exception):
@@ -58,15 +59,15 @@ def missing_requirements() -> list[str]:
     missing += [f"file {path}" for path in (_OVMF_CODE, _OVMF_VARS) if not path.exists()]
     if os.geteuid() != 0:
         missing.append("root")
-    if not Path("/dev/net/tun").exists():
-        missing.append("device /dev/net/tun")
+    missing += [f"{path} from the kernel" for path in ("/dev/net/tun", "/proc/sys/net/ipv6") if not Path(path).exists()]
     return missing
 
 
 @functools.cache
 def kvm_works() -> bool:
-    """Whether KVM really runs a guest. /dev/kvm alone proves nothing: some hosts offer it and stall, or stop at the first instruction they cannot
-    emulate. OVMF reaching its boot manager has used real mode, protected mode and long mode, paging, interrupts and timers, in about 2 s."""
+    """Whether KVM really runs a guest. /dev/kvm alone proves nothing: some hosts offer it and stall, or stop at the first
+    instruction they cannot emulate. OVMF reaching its boot manager has used real mode, protected mode and long mode, paging,
+    interrupts and timers, in about 2 s."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     with tempfile.TemporaryDirectory(prefix="kvm-probe-") as directory:
@@ -125,14 +126,16 @@ class Machine:
         return _TERMINAL_CONTROL.sub("", self.console_path.read_bytes().decode(errors="replace"))
 
     def wait_for(self, pattern: str, timeout: float) -> re.Match[str]:
-        """Waits until `pattern` (multi-line mode) is on the console after the previous match. Match on something that ends a line (`$`) when the
-        match must be complete: the console is read as it grows. Raises LabError after `timeout` seconds, or at once when nothing can come any more."""
+        """Waits until `pattern` (multi-line mode) is on the console after the previous match. The console is read as it grows: end the
+        pattern with `$` to match only when its line is complete. Raises LabError after `timeout` seconds, or at once when nothing can
+        come any more."""
         expression = re.compile(pattern, re.MULTILINE)
         deadline = time.monotonic() + timeout
         while True:
             ended = not self.running  # asked before reading: what an ended machine said is all there
-            match = expression.search(self.console(), self._seen)
-            if match:
+            text = self.console()
+            match = expression.search(text, self._seen)
+            if match and (ended or match.end() < len(text) or not pattern.endswith("$")):
                 self._seen = match.end()
                 return match
             reason = (
@@ -198,8 +201,8 @@ class Lab:
             self.config_file = self.directory / "diskless.toml"
             self.server_log = self.directory / "disklessd.log"
             self.namespace = f"diskless-{os.getpid()}-{next(_lab_numbers)}"
-            stack.callback(subprocess.run, ["ip", "netns", "delete", self.namespace], stderr=subprocess.DEVNULL, check=False)
             _run(["ip", "netns", "add", self.namespace])
+            stack.callback(_run, ["ip", "netns", "delete", self.namespace])
             self._build_network()
             self._exit = stack.pop_all()
         return self
@@ -213,23 +216,24 @@ class Lab:
             signal.signal(signal.SIGINT, previous[signal.SIGINT])
 
     def _build_network(self) -> None:
-        # `hold0` keeps the bridge's carrier on while no client runs: sockets bound to it and its addresses then behave as on a real, plugged port.
-        # Nothing may pass it in either direction: its other end, `hold1`, belongs to the same host, which would hear every broadcast twice and answer
-        # ARP for the server's address with a second MAC.
-        # No spanning tree, no multicast snooping: a client's first packets pass, and so do IPv6 router solicitations.
+        # `hold0` keeps the bridge's carrier on while no client runs: sockets bound to it and its addresses then behave as on a
+        # real, plugged port. Nothing may pass it in either direction: its other end, `hold1`, belongs to the same host, which would
+        # hear every broadcast twice and answer ARP for the server's address with a second MAC. No spanning tree, no multicast
+        # snooping: a client's first packets pass, and so do IPv6 router solicitations. No link-local addresses made by the kernel
+        # (addrgenmode): the only IPv6 packets on the wire are the clients' and the server's.
         self._ip(
             "link set lo up",
             f"link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
             "link add hold0 type veth peer name hold1",
             "link set hold1 addrgenmode none arp off up",
-            f"link set hold0 master {BRIDGE}",
+            f"link set hold0 master {BRIDGE} addrgenmode none",
             "link set hold0 type bridge_slave flood off mcast_flood off bcast_flood off learning off",
             "link set hold0 up",
+            f"link set {BRIDGE} addrgenmode none",
             f"link set {BRIDGE} up",
             f"address add {SERVER_ADDRESS}/{PREFIX_LENGTH} brd + dev {BRIDGE}",
+            f"address add {SERVER_LINK_LOCAL}/64 dev {BRIDGE} nodad",
         )
-        with contextlib.suppress(LabError):  # without IPv6 in the kernel clients boot all the same, only later
-            self._ip(f"address add {SERVER_LINK_LOCAL}/64 dev {BRIDGE} nodad")
 
     def _ip(self, *commands: str) -> None:
         _run(["ip", "-n", self.namespace, "-batch", "-"], text="\n".join(commands) + "\n")
@@ -237,7 +241,7 @@ class Lab:
     # --- processes in the lab's network -------------------------------------------------------------------------------------------------
 
     def inside(self, command: Sequence[str | Path]) -> list[str]:
-        """The command line that runs `command` in the lab's network and ends it with this process. Its process id stays the same throughout."""
+        """The command line that runs `command` in the lab's network and ends it with this process. Its process id stays the same."""
         return ["ip", "netns", "exec", self.namespace, *_dies_with_us(), *map(str, command)]
 
     def run(self, command: Sequence[str | Path], timeout: float = 30) -> str:
@@ -326,7 +330,7 @@ class Lab:
         tap = f"tap{number}"
         directory = self.directory / f"client{number}"
         directory.mkdir()
-        self._ip(f"tuntap add {tap} mode tap", f"link set {tap} master {BRIDGE} up")
+        self._ip(f"tuntap add {tap} mode tap", f"link set {tap} master {BRIDGE} addrgenmode none up")
         machine = Machine(self, client, directory, self.inside([*_qemu_command(client, tap, directory), "-serial", "stdio"]))
         self._exit.callback(machine.kill)
         return machine
@@ -337,7 +341,7 @@ class Lab:
     def capture(self, file: Path, expression: str = "") -> Iterator[None]:
         """Captures what passes the server's interface to a pcap file; it is complete when the `with` is left."""
         log = self.directory / f"tcpdump{next(self._numbers)}.log"
-        command = ["tcpdump", "-i", BRIDGE, "-Z", "root", "-U", "--immediate-mode", "-s", "0", "-w", file, *expression.split()]
+        command = ["tcpdump", "-i", BRIDGE, "-Z", "root", "-U", "--immediate-mode", "-s", "0", "-w", str(file), *expression.split()]
         process = self.spawn(command, log)
         self._wait(lambda: b"listening on" in log.read_bytes(), 10, "tcpdump to listen", lambda: _tail("tcpdump", log.read_text()))
         try:

@@ -16,9 +16,11 @@ const Ipv4Address address2 = *Ipv4Address::parse("10.0.0.2");
 
 CatalogData data() {
     CatalogData data;
-    data.groups = {{.name = "desks", .settings = {.boot = BootMethod::kernel, .cmdline = "from group", .disks = std::vector<Disk>{{.lun = 3}}}}};
-    data.clients = {{.name = "a", .macs = {mac1}, .uuid = Uuid::parse("00112233-4455-6677-8899-aabbccddeeff"), .address = address1, .group = "desks"},
-                    {.name = "b", .macs = {mac2}, .group = "desks", .settings = {.boot = BootMethod::sanboot, .disks = std::vector<Disk>{}}}};
+    data.groups = {
+        {.name = "desks", .settings = {.boot = BootMethod::kernel, .cmdline = "from group", .disks = std::vector<Disk>{{.lun = 3}}}}};
+    data.clients = {
+        {.name = "a", .macs = {mac1}, .uuid = Uuid::parse("00112233-4455-6677-8899-aabbccddeeff"), .address = address1, .group = "desks"},
+        {.name = "b", .macs = {mac2}, .group = "desks", .settings = {.boot = BootMethod::sanboot, .disks = std::vector<Disk>{}}}};
     return data;
 }
 

@@ -21,14 +21,17 @@ Client desk(BootMethod method) {
             .disks = {{.lun = 0, .source = FileSource{.path = "desk-01.img"}}}};
 }
 
-Firmware firmware(Stage stage, Architecture architecture = Architecture::bios) { return {.stage = stage, .architecture = architecture, .ipxe_http = true, .ipxe_iscsi = true}; }
+Firmware firmware(Stage stage, Architecture architecture = Architecture::bios) {
+    return {.stage = stage, .architecture = architecture, .ipxe_http = true, .ipxe_iscsi = true};
+}
 
 }  // namespace
 
 // The strings are those of the captures in tests/golden/dhcp.
 TEST_CASE("firmware is recognised by what it sends") {
     CHECK(firmware_of({.architecture = 0, .vendor_class = "PXEClient:Arch:00000:UNDI:002001", .user_class = "iPXE"}).stage == Stage::ipxe);
-    CHECK(firmware_of({.architecture = 0, .vendor_class = "PXEClient:Arch:00000:UNDI:002001", .user_class = "\x04iPXE"}).stage == Stage::ipxe);
+    CHECK(firmware_of({.architecture = 0, .vendor_class = "PXEClient:Arch:00000:UNDI:002001", .user_class = "\x04iPXE"}).stage ==
+          Stage::ipxe);
     CHECK(firmware_of({.architecture = 7, .vendor_class = "PXEClient:Arch:00007:UNDI:003000"}).stage == Stage::pxe_rom);
     CHECK(firmware_of({.architecture = 16, .vendor_class = "HTTPClient:Arch:00016:UNDI:003000"}).stage == Stage::http_firmware);
     CHECK(firmware_of({.vendor_class = "Linux ipconfig"}).stage == Stage::system);
@@ -41,8 +44,9 @@ TEST_CASE("a PXE ROM gets the loader of its architecture by TFTP") {
         Architecture architecture;
         const char* loader;
     };
-    for (const auto& [architecture, loader] : {Case{Architecture::bios, "undionly.kpxe"}, Case{Architecture::efi_x64, "snponly.efi"},
-                                               Case{Architecture::efi_bc, "snponly.efi"}, Case{Architecture::efi_arm64, "snponly-arm64.efi"}}) {
+    for (const auto& [architecture, loader] :
+         {Case{Architecture::bios, "undionly.kpxe"}, Case{Architecture::efi_x64, "snponly.efi"}, Case{Architecture::efi_bc, "snponly.efi"},
+          Case{Architecture::efi_arm64, "snponly-arm64.efi"}}) {
         const BootPlan plan = plan_boot(&client, firmware(Stage::pxe_rom, architecture), server);
         CHECK(plan.boots);
         CHECK(plan.boot_file == loader);
@@ -56,7 +60,8 @@ TEST_CASE("a client's own loader wins") {
     Client client = desk(BootMethod::sanboot);
     client.loader = "ipxe.efi";
     CHECK(plan_boot(&client, firmware(Stage::pxe_rom, Architecture::efi_x64), server).boot_file == "ipxe.efi");
-    CHECK(plan_boot(&client, firmware(Stage::http_firmware, Architecture::http_x64), server).boot_file == "http://192.168.77.1:8080/boot/ipxe.efi");
+    CHECK(plan_boot(&client, firmware(Stage::http_firmware, Architecture::http_x64), server).boot_file ==
+          "http://192.168.77.1:8080/boot/ipxe.efi");
 }
 
 TEST_CASE("UEFI HTTP boot gets the URL and its class echoed") {
@@ -108,12 +113,14 @@ TEST_CASE("scripts: every method says what it means") {
         const Client client = desk(method);
         return ipxe_script(&client, server);
     };
-    CHECK(script(BootMethod::sanboot).contains("set initiator-iqn iqn.2026-11.lan.lab.initiator:desk-01\n"
-                                               "sanboot iscsi:192.168.77.1::3260:0:iqn.2026-11.lan.lab:desk-01 || goto failed\n"));
+    CHECK(script(BootMethod::sanboot)
+              .contains("set initiator-iqn iqn.2026-11.lan.lab.initiator:desk-01\n"
+                        "sanboot iscsi:192.168.77.1::3260:0:iqn.2026-11.lan.lab:desk-01 || goto failed\n"));
     const std::string kernel = script(BootMethod::kernel);
-    CHECK(kernel.contains("kernel http://192.168.77.1:8080/boot/vmlinuz initrd=initrd.img root=LABEL=root ro ip=dhcp "
-                          "iscsi_initiator=iqn.2026-11.lan.lab.initiator:desk-01 iscsi_target_name=iqn.2026-11.lan.lab:desk-01 "
-                          "iscsi_target_ip=192.168.77.1 iscsi_target_port=3260 iscsi_target_group=1 || goto failed\n"));
+    CHECK(
+        kernel.contains("kernel http://192.168.77.1:8080/boot/vmlinuz initrd=initrd.img root=LABEL=root ro ip=dhcp "
+                        "iscsi_initiator=iqn.2026-11.lan.lab.initiator:desk-01 iscsi_target_name=iqn.2026-11.lan.lab:desk-01 "
+                        "iscsi_target_ip=192.168.77.1 iscsi_target_port=3260 iscsi_target_group=1 || goto failed\n"));
     CHECK(kernel.contains("initrd --name initrd.img http://192.168.77.1:8080/boot/initrd.img || goto failed\n"));
     CHECK(script(BootMethod::script).contains("chain --autofree http://192.168.77.1:8080/boot/mine.ipxe"));
     CHECK(script(BootMethod::local).contains("sanboot --no-describe --drive 0x80"));

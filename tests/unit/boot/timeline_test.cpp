@@ -29,7 +29,8 @@ TEST_CASE("a UEFI boot from ROM to running system is one timeline") {
     CHECK(timeline.finished());
     CHECK(timeline.client() == "desk-01");
     CHECK(timeline.summary() ==
-          "dhcp 0.0 s, loader 0.2 s, dhcp 1.0 s, script 1.1 s, login 1.2 s, first_read 1.4 s, system_dhcp 9.0 s, system_login 10.0 s, first_write 12.3 s");
+          "dhcp 0.0 s, loader 0.2 s, dhcp 1.0 s, script 1.1 s, login 1.2 s, first_read 1.4 s, system_dhcp 9.0 s, system_login 10.0 s, "
+          "first_write 12.3 s");
     // Up: renewals and relogins are no boot.
     CHECK(timeline.observe(at(Step::system_dhcp, 6h)) == Change::none);
     CHECK(timeline.observe(at(Step::system_login, 6h)) == Change::none);

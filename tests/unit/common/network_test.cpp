@@ -11,7 +11,8 @@ TEST_CASE("MAC addresses: every way people write them") {
     CHECK(mac->text('-') == "52-54-00-12-34-0a");
     CHECK(MacAddress::parse("52-54-00-12-34-0a") == mac);
     CHECK(MacAddress::parse("52540012340a") == mac);
-    for (const char* wrong : {"", "52:54:00:12:34", "52:54:00:12:34:0a:", "52:54:00:12:34:0g", "52:54:00:12:34:0a:0b", "5254.0012.340a", ":52:54:00:12:34:0a"}) {
+    for (const char* wrong : {"", "52:54:00:12:34", "52:54:00:12:34:0a:", "52:54:00:12:34:0g", "52:54:00:12:34:0a:0b", "5254.0012.340a",
+                              ":52:54:00:12:34:0a"}) {
         CAPTURE(wrong);
         CHECK_FALSE(MacAddress::parse(wrong));
     }

@@ -64,8 +64,14 @@ TEST_CASE("an exception ends its own child only") {
     std::atomic<int> ran{0};
     run(1, [&](Runtime& runtime) -> asio::awaitable<void> {
         TaskGroup group{runtime.executor(), "test"};
-        group.spawn([]() -> asio::awaitable<void> { throw std::runtime_error{"expected by this test"}; co_return; });
-        group.spawn([&]() -> asio::awaitable<void> { ++ran; co_return; });
+        group.spawn([]() -> asio::awaitable<void> {
+            throw std::runtime_error{"expected by this test"};
+            co_return;
+        });
+        group.spawn([&]() -> asio::awaitable<void> {
+            ++ran;
+            co_return;
+        });
         co_await group.join();
     });
     CHECK(ran == 1);

@@ -1,0 +1,215 @@
+#include "storage/raw_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+namespace diskless::storage {
+namespace {
+
+/// A system call takes at most this many pieces of a request; longer lists go in several calls.
+constexpr std::size_t max_pieces = 64;
+constexpr std::size_t zero_chunk_bytes = std::size_t{64} << 10;
+
+[[noreturn]] void refuse_file(const std::filesystem::path& path, std::string_view problem, std::string_view remedy) {
+    throw std::runtime_error{fmt::format("disk {}: {}; {}", path.string(), problem, remedy)};
+}
+
+/// Walks a request's buffers from any byte on.
+class Pieces {
+ public:
+    Pieces(std::span<const iovec> buffers, std::uint64_t skip_bytes) noexcept {
+        for (const iovec& buffer : buffers) {
+            if (skip_bytes >= buffer.iov_len) {
+                skip_bytes -= buffer.iov_len;
+                continue;
+            }
+            pieces_[count_++] = {static_cast<char*>(buffer.iov_base) + skip_bytes, buffer.iov_len - skip_bytes};
+            skip_bytes = 0;
+            if (count_ == pieces_.size()) break;
+        }
+    }
+    [[nodiscard]] const iovec* data() const noexcept { return pieces_.data(); }
+    [[nodiscard]] int count() const noexcept { return static_cast<int>(count_); }
+
+ private:
+    std::array<iovec, max_pieces> pieces_;  // NOLINT(cppcoreguidelines-pro-type-member-init): only the first count_ are read
+    std::size_t count_ = 0;
+};
+
+/// What lies beyond the end of a file that is shorter than its disk reads as zeros.
+void zero_rest(std::span<const iovec> buffers, std::uint64_t from_bytes) noexcept {
+    for (const iovec& buffer : buffers) {
+        const std::uint64_t skip = std::min<std::uint64_t>(from_bytes, buffer.iov_len);
+        std::memset(static_cast<char*>(buffer.iov_base) + skip, 0, buffer.iov_len - skip);
+        from_bytes -= skip;
+    }
+}
+
+}  // namespace
+
+RawFile::RawFile(const std::filesystem::path& path, const RawOptions& options) {
+    geometry_.logical_block_bytes = options.logical_block_bytes;
+    geometry_.read_only = options.read_only;
+    try {
+        open(path, options);
+        lock(path);
+    } catch (...) {
+        if (fd_ >= 0) ::close(fd_);
+        throw;
+    }
+    probe();
+}
+
+RawFile::~RawFile() { ::close(fd_); }
+
+void RawFile::open(const std::filesystem::path& path, const RawOptions& options) {
+    const int create = options.create_bytes != 0 ? O_CREAT : 0;
+    fd_ = ::open(path.c_str(), (options.read_only && create == 0 ? O_RDONLY : O_RDWR) | create | O_CLOEXEC, 0640);
+    if (fd_ < 0) {
+        if (errno == EISDIR) refuse_file(path, "is a directory", "name a file");
+        refuse_file(path, std::strerror(errno),
+                    errno == ENOENT ? "make the file, or give it a size to have it made" : "check owner and mode of the file");
+    }
+    struct stat status{};
+    if (::fstat(fd_, &status) != 0) refuse_file(path, std::strerror(errno), "check the file system");
+    auto size = static_cast<std::uint64_t>(status.st_size);
+    if (S_ISBLK(status.st_mode)) {
+        if (::ioctl(fd_, BLKGETSIZE64, &size) != 0) refuse_file(path, std::strerror(errno), "check the device");
+    } else if (S_ISDIR(status.st_mode)) {
+        refuse_file(path, "is a directory", "name a file");
+    } else if (!S_ISREG(status.st_mode)) {
+        refuse_file(path, "is neither a file nor a block device", "name a raw disk file");
+    } else if (size < options.create_bytes) {
+        if (::ftruncate(fd_, static_cast<off_t>(options.create_bytes)) != 0)
+            refuse_file(path, std::strerror(errno), "check the space and limits of the file system");
+        size = options.create_bytes;
+    }
+    geometry_.size_bytes = size / geometry_.logical_block_bytes * geometry_.logical_block_bytes;
+    if (geometry_.size_bytes == 0) refuse_file(path, "is empty", "give it a size, or copy a disk image into it");
+}
+
+// Open file description locks: they go with the descriptor, so a killed server leaves none behind.
+void RawFile::lock(const std::filesystem::path& path) const {
+    struct flock wanted{};
+    wanted.l_type = geometry_.read_only ? F_RDLCK : F_WRLCK;
+    wanted.l_whence = SEEK_SET;
+    if (geometry_.read_only && (::fcntl(fd_, F_GETFL) & O_ACCMODE) == O_WRONLY) return;
+    if (::fcntl(fd_, F_OFD_SETLK, &wanted) == 0) return;
+    if (errno == EAGAIN || errno == EACCES) {
+        refuse_file(path, "is in use by another program or another disk",
+                    "a disk that is written has one owner; stop the other one, or declare both read-only");
+    }
+    // File systems without locks exist (some network ones); two servers on one file are then the administrator's to avoid.
+}
+
+void RawFile::probe() noexcept {
+    struct statfs fs{};
+    const bool in_memory = ::fstatfs(fd_, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+    std::byte byte{};
+    const iovec piece{&byte, 1};
+    const bool nowait = ::preadv2(fd_, &piece, 1, 0, RWF_NOWAIT) >= 0 || errno == EAGAIN;
+    inline_reads_ = in_memory ? InlineReads::always : nowait ? InlineReads::nowait : InlineReads::never;
+    // Only where a write cannot wait for a disk or a journal. Elsewhere a buffered write may sleep for long, and an I/O thread serves
+    // others too.
+    inline_writes_ = in_memory;
+    // Beyond the end with KEEP_SIZE nothing changes, but the file system says whether it could.
+    const auto end = static_cast<off_t>(geometry_.size_bytes + 4095) & ~off_t{4095};
+    geometry_.can_discard = !geometry_.read_only && ::fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, 4096) == 0;
+}
+
+bool RawFile::perform_without_waiting(IoRequest& request) noexcept {
+    if (request.kind == IoKind::read) {
+        if (inline_reads_ == InlineReads::always) {
+            perform(request);
+            return true;
+        }
+        if (inline_reads_ == InlineReads::never || request.buffers.size() > max_pieces) return false;
+        const ssize_t n = ::preadv2(fd_, request.buffers.data(), static_cast<int>(request.buffers.size()),
+                                    static_cast<off_t>(request.offset_bytes), RWF_NOWAIT);
+        if (n < 0 || static_cast<std::uint64_t>(n) != request.length_bytes) return false;
+        request.error.clear();
+        return true;
+    }
+    if (request.kind == IoKind::write && inline_writes_) {
+        perform(request);
+        return true;
+    }
+    return false;
+}
+
+void RawFile::perform(IoRequest& request) noexcept {
+    int error = 0;
+    switch (request.kind) {
+        case IoKind::read:
+        case IoKind::write: error = transfer(request); break;
+        case IoKind::write_zeroes: error = zero(request.offset_bytes, request.length_bytes, request.may_discard); break;
+        case IoKind::discard: error = zero(request.offset_bytes, request.length_bytes, true); break;
+        case IoKind::flush: error = sync(); break;
+    }
+    if (error == 0 && request.force_unit_access && request.kind != IoKind::write && request.kind != IoKind::read) error = sync();
+    request.error.assign(error, boost::system::system_category());
+}
+
+int RawFile::transfer(const IoRequest& request) noexcept {
+    const bool write = request.kind == IoKind::write;
+    if (write && geometry_.read_only) return EROFS;
+    const int flags = write && request.force_unit_access ? RWF_DSYNC : 0;
+    std::uint64_t done = 0;
+    while (done < request.length_bytes) {
+        const Pieces pieces{request.buffers, done};
+        const auto at = static_cast<off_t>(request.offset_bytes + done);
+        const ssize_t n =
+            write ? ::pwritev2(fd_, pieces.data(), pieces.count(), at, flags) : ::preadv2(fd_, pieces.data(), pieces.count(), at, 0);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno;
+        if (n == 0) {
+            if (write) return EIO;
+            zero_rest(request.buffers, done);
+            break;
+        }
+        done += static_cast<std::uint64_t>(n);
+    }
+    return 0;
+}
+
+int RawFile::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool deallocate) noexcept {
+    if (geometry_.read_only) return EROFS;
+    const auto at = static_cast<off_t>(offset_bytes);
+    const auto length = static_cast<off_t>(length_bytes);
+    const int mode = deallocate && geometry_.can_discard ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+    if (::fallocate(fd_, mode | FALLOC_FL_KEEP_SIZE, at, length) == 0) return 0;
+    if (errno != EOPNOTSUPP && errno != ENOSYS) return errno;
+    static const std::array<char, zero_chunk_bytes> zeros{};
+    for (std::uint64_t done = 0; done < length_bytes;) {
+        const std::size_t chunk = std::min<std::uint64_t>(zeros.size(), length_bytes - done);
+        const ssize_t n = ::pwrite(fd_, zeros.data(), chunk, at + static_cast<off_t>(done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return n < 0 ? errno : EIO;
+        done += static_cast<std::uint64_t>(n);
+    }
+    return 0;
+}
+
+int RawFile::sync() noexcept {
+    if (geometry_.read_only) return 0;
+    if (sync_failed_.load(std::memory_order_relaxed)) return EIO;
+    if (::fdatasync(fd_) == 0) return 0;
+    const int error = errno;
+    sync_failed_.store(true, std::memory_order_relaxed);
+    return error;
+}
+
+}  // namespace diskless::storage
