@@ -1,16 +1,19 @@
 // A SCSI command between transport and logical unit: the whole contract between iSCSI and SCSI. No iSCSI in here, and no Asio.
 //
-//     examine(command)  the CDB alone: is it known, may it run, how much data moves which way?        (SPC-4 5.2: before any data is
-//     transferred) …the transport provides `data`: a buffer for data-in, or the complete data-out… execute(command)  does it: completes
-//     inside the call, or later by command.finished()
+//     units.examine(command)  the CDB alone: is it known, may it run, how much data moves which way?   (before any data is transferred)
+//     …the transport provides `data`: a buffer for data-in, or the complete data-out…
+//     units.execute(command)  does it: completes inside the call, or later by command.finished()
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "common/bytes.hpp"
+#include "storage/block_device.hpp"
 
 namespace diskless::scsi {
 
@@ -54,11 +57,13 @@ struct Sense {
 };
 
 /// Which way a command's data moves, and how much, as the CDB says. The transport moves the smaller of this and what the initiator expects.
+/// For parameter data (INQUIRY and the like) the length is bounded by max_parameter_bytes, whatever the CDB's allocation length.
 struct Transfer {
     enum class Direction : std::uint8_t { none, data_in, data_out };
     Direction direction = Direction::none;
     std::uint64_t length_bytes = 0;
 };
+inline constexpr std::uint64_t max_parameter_bytes = 8192;
 
 /// One initiator port's view of one target: SAM-5 I_T nexus. Made by the transport at login, gone with the session.
 struct ITNexus {
@@ -68,6 +73,8 @@ struct ITNexus {
 
 /// The largest CDB: variable length ones (7Fh) reach 260 bytes.
 inline constexpr std::size_t max_cdb_bytes = 260;
+
+class LogicalUnit;
 
 class Command {
  public:
@@ -91,12 +98,43 @@ class Command {
         sense = Sense{.key = key, .asc_ascq = asc_ascq};
         data_in_bytes = 0;
     }
+    /// CHECK CONDITION, ILLEGAL REQUEST, INVALID FIELD IN CDB, pointing at the byte (SPC-4 4.5.2.4.2).
+    void fail_field(std::uint16_t cdb_byte, std::uint16_t asc_ascq = 0x2400) noexcept {
+        fail(SenseKey::illegal_request, asc_ascq);
+        sense.specific = 0xc00000u | cdb_byte;
+    }
+    /// For a command object that serves another command.
+    void reset() noexcept {
+        data_in_bytes = 0;
+        status = Status::good;
+        sense = {};
+        data = {};
+        work_.unit.reset();
+    }
 
  protected:
-    Command() = default;
-    Command(const Command&) = default;
-    Command& operator=(const Command&) = default;
+    Command() noexcept { work_.command = this; }
     ~Command() = default;
+    Command(const Command&) = delete;
+    Command& operator=(const Command&) = delete;
+
+ private:
+    friend class LogicalUnit;
+    friend class LunMap;
+
+    /// The unit's own notes while it works on the command; here, so that no command allocates. Only `scratch` does, and only for rare
+    /// commands.
+    struct Work final : storage::IoRequest {
+        void completed() noexcept override;
+
+        Command* command = nullptr;
+        std::shared_ptr<LogicalUnit> unit;  // empty: the LUN is absent
+        std::array<iovec, 2> pieces{};
+        std::uint32_t step = 0;  // commands of several device requests: which one is under way
+        std::vector<std::byte> scratch;
+        std::vector<iovec> repeats;
+    };
+    Work work_;
 };
 
 }  // namespace diskless::scsi

@@ -1,0 +1,160 @@
+// What each block command asks of the device, one request after the other (LogicalUnit::next_…). A command whose initiator expects less
+// than its CDB says moves only that much: data.size() is the limit throughout.
+#include <algorithm>
+#include <cstring>
+
+#include "services/iscsi/scsi/block_commands.hpp"
+#include "services/iscsi/scsi/logical_unit.hpp"
+#include "services/iscsi/scsi/sense.hpp"
+
+namespace diskless::scsi {
+namespace {
+
+using storage::IoKind;
+
+/// WRITE SAME with a pattern goes to the device in pieces of this much.
+constexpr std::uint64_t pattern_chunk_bytes = std::uint64_t{512} << 10;
+
+void prepare(storage::IoRequest& request, IoKind kind, std::uint64_t offset_bytes, std::uint64_t length_bytes) noexcept {
+    request.kind = kind;
+    request.offset_bytes = offset_bytes;
+    request.length_bytes = length_bytes;
+    request.force_unit_access = false;
+    request.may_discard = false;
+    request.buffers = {};
+}
+
+bool all_zero(ByteSpan bytes) noexcept {
+    return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
+
+}  // namespace
+
+// The device reads whole blocks; where the initiator expects less, the tail of the last one goes to scratch and is forgotten.
+bool LogicalUnit::next_read(Command& command) {
+    Command::Work& work = command.work_;
+    const std::uint64_t wanted = command.data.size();
+    if (work.step == 1 || wanted == 0) {
+        command.data_in_bytes = wanted;
+        return true;
+    }
+    const BlockRange range = decode_range(command.cdb);
+    const std::uint64_t block = device_->geometry().logical_block_bytes;
+    const std::uint64_t tail = (block - wanted % block) % block;
+    prepare(work, IoKind::read, bytes_of(range.lba), wanted + tail);
+    work.pieces[0] = {command.data.data(), wanted};
+    if (tail != 0) {
+        work.scratch.resize(tail);
+        work.pieces[1] = {work.scratch.data(), tail};
+    }
+    work.buffers = std::span{work.pieces}.first(tail != 0 ? 2 : 1);
+    return false;
+}
+
+bool LogicalUnit::next_write(Command& command) {
+    Command::Work& work = command.work_;
+    const std::uint64_t block = device_->geometry().logical_block_bytes;
+    const std::uint64_t whole = command.data.size() / block * block;
+    if (work.step == 1 || whole == 0) return true;
+    const BlockRange range = decode_range(command.cdb);
+    bool knows_opcode = false;
+    const bool verify = find_command(command.cdb, knows_opcode)->operation == Operation::write_and_verify;
+    prepare(work, IoKind::write, bytes_of(range.lba), whole);
+    work.force_unit_access = range.force_unit_access || verify;
+    work.pieces[0] = {command.data.data(), whole};
+    work.buffers = std::span{work.pieces}.first(1);
+    return false;
+}
+
+bool LogicalUnit::next_verify(Command& command) {
+    Command::Work& work = command.work_;
+    const std::uint64_t block = device_->geometry().logical_block_bytes;
+    if (command.data.size() < block) return true;  // nothing to compare with
+    const BlockRange range = decode_range(command.cdb);
+    const bool one_block = (load_be<std::uint8_t>(command.cdb, 1) >> 1 & 3) == 3;
+    const std::uint64_t length = one_block ? bytes_of(range.blocks) : command.data.size() / block * block;
+    if (work.step == 0) {
+        if (length > max_transfer_bytes) {
+            command.fail_field(1);
+            return true;
+        }
+        work.scratch.resize(length);
+        prepare(work, IoKind::read, bytes_of(range.lba), length);
+        work.pieces[0] = {work.scratch.data(), length};
+        work.buffers = std::span{work.pieces}.first(1);
+        return false;
+    }
+    for (std::uint64_t at = 0; at < length; at += block) {
+        if (std::memcmp(work.scratch.data() + at, command.data.data() + (one_block ? 0 : at), block) == 0) continue;
+        command.fail(SenseKey::miscompare, 0x1d00);
+        break;
+    }
+    work.scratch = {};
+    return true;
+}
+
+bool LogicalUnit::next_write_same(Command& command) {
+    Command::Work& work = command.work_;
+    const storage::Geometry& geometry = device_->geometry();
+    const std::uint64_t block = geometry.logical_block_bytes;
+    const bool no_data = load_be<std::uint8_t>(command.cdb, 0) == 0x93 && (load_be<std::uint8_t>(command.cdb, 1) & 1) != 0;
+    if (!no_data && command.data.size() < block) {
+        command.fail(SenseKey::illegal_request, asc::invalid_field_in_cdb);
+        return true;
+    }
+    BlockRange range = decode_range(command.cdb);
+    if (range.blocks == 0) range.blocks = geometry.size_bytes / block - range.lba;  // WSNZ 0: to the end
+    const std::uint64_t length = bytes_of(range.blocks);
+    if (length == 0) return true;
+    if (no_data || all_zero(command.data.first(block))) {
+        if (work.step == 1) return true;
+        prepare(work, IoKind::write_zeroes, bytes_of(range.lba), length);
+        work.may_discard = (load_be<std::uint8_t>(command.cdb, 1) & 0x08) != 0;
+        return false;
+    }
+    const std::uint64_t done = work.step * pattern_chunk_bytes;
+    if (done >= length) {
+        work.scratch = {};
+        return true;
+    }
+    const std::uint64_t now = std::min(pattern_chunk_bytes, length - done);
+    if (work.step == 0) {
+        work.scratch.resize(now);
+        for (std::uint64_t at = 0; at < now; at += block) std::memcpy(work.scratch.data() + at, command.data.data(), block);
+    }
+    prepare(work, IoKind::write, bytes_of(range.lba) + done, now);
+    work.pieces[0] = {work.scratch.data(), now};
+    work.buffers = std::span{work.pieces}.first(1);
+    return false;
+}
+
+// All descriptors are checked before the first is performed, so that a wrong one changes nothing.
+bool LogicalUnit::next_unmap(Command& command) {
+    Command::Work& work = command.work_;
+    const auto count = unmap_descriptors(command);
+    if (!count) return true;
+    if (work.step == 0) {
+        for (std::uint32_t i = 0; i < *count; ++i) {
+            const UnmapRange range = unmap_descriptor(command.data, i);
+            if (!check_range(command, {.lba = range.lba, .blocks = range.blocks}, device_->geometry())) return true;
+        }
+    }
+    // Empty descriptors are allowed and ask nothing of the device; a flush of nothing would cost, so they are passed over.
+    std::uint32_t performed = 0;
+    for (std::uint32_t i = 0; i < *count; ++i) {
+        const UnmapRange range = unmap_descriptor(command.data, i);
+        if (range.blocks == 0 || performed++ != work.step) continue;
+        prepare(work, IoKind::discard, bytes_of(range.lba), bytes_of(range.blocks));
+        return false;
+    }
+    return true;
+}
+
+// IMMED only allows an answer before the end; an answer after it is always right.
+bool LogicalUnit::next_flush(Command& command) {
+    if (command.work_.step == 1) return true;
+    prepare(command.work_, IoKind::flush, 0, 0);
+    return false;
+}
+
+}  // namespace diskless::scsi

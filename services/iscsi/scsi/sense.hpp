@@ -1,0 +1,43 @@
+// Sense data as bytes (SPC-4 4.5), and the additional sense codes we use by name.
+#pragma once
+
+#include <array>
+
+#include "services/iscsi/scsi/command.hpp"
+
+namespace diskless::scsi {
+
+namespace asc {
+inline constexpr std::uint16_t none = 0x0000;
+inline constexpr std::uint16_t write_error = 0x0c00;
+inline constexpr std::uint16_t unrecovered_read_error = 0x1100;
+inline constexpr std::uint16_t parameter_list_length_error = 0x1a00;
+inline constexpr std::uint16_t invalid_command_operation_code = 0x2000;
+inline constexpr std::uint16_t lba_out_of_range = 0x2100;
+inline constexpr std::uint16_t invalid_field_in_cdb = 0x2400;
+inline constexpr std::uint16_t logical_unit_not_supported = 0x2500;
+inline constexpr std::uint16_t invalid_field_in_parameter_list = 0x2600;
+inline constexpr std::uint16_t write_protected = 0x2700;
+inline constexpr std::uint16_t space_allocation_failed = 0x2707;
+inline constexpr std::uint16_t power_on_or_reset = 0x2900;
+inline constexpr std::uint16_t device_internal_reset = 0x2903;
+inline constexpr std::uint16_t capacity_has_changed = 0x2a09;
+inline constexpr std::uint16_t commands_cleared_by_another_initiator = 0x2f00;
+inline constexpr std::uint16_t saving_parameters_not_supported = 0x3900;
+inline constexpr std::uint16_t reported_luns_data_has_changed = 0x3f0e;
+inline constexpr std::uint16_t internal_target_failure = 0x4400;
+}  // namespace asc
+
+/// Fixed format is 18 bytes, descriptor format at most 8 + 12 + 8.
+inline constexpr std::size_t max_sense_bytes = 32;
+
+struct EncodedSense {
+    std::array<std::byte, max_sense_bytes> bytes{};
+    std::size_t size = 0;
+    [[nodiscard]] ByteSpan span() const noexcept { return ByteSpan{bytes}.first(size); }
+};
+
+/// `descriptor_format` as the control mode page's D_SENSE bit, or REQUEST SENSE's DESC bit, says.
+[[nodiscard]] EncodedSense encode_sense(const Sense& sense, bool descriptor_format = false) noexcept;
+
+}  // namespace diskless::scsi
