@@ -43,22 +43,24 @@ void Uring::submit(RawFile& file, IoRequest& request) noexcept {
                               request.force_unit_access ? RWF_DSYNC : 0);
     }
     io_uring_sqe_set_data(entry, &request);
+    submissions_.fetch_add(1, std::memory_order_release);
     // -EBUSY and -EAGAIN leave the entry queued; the next submit takes it along, and the reaper sees to it that there is one.
-    io_uring_submit(&ring_);
+    if (io_uring_submit(&ring_) < 0) left_over_.store(true, std::memory_order_release);
 }
 
 void Uring::reap() noexcept {
     while (true) {
         io_uring_cqe* completion = nullptr;
         if (const int result = io_uring_wait_cqe(&ring_, &completion); result < 0) continue;
+        (void)submissions_.load(std::memory_order_acquire);
         auto* request = static_cast<IoRequest*>(io_uring_cqe_get_data(completion));
         const int result = completion->res;
         io_uring_cqe_seen(&ring_, completion);
         if (request == nullptr) return;
         finish(*request, result);
-        if (io_uring_sq_ready(&ring_) != 0) {
+        if (left_over_.exchange(false, std::memory_order_acq_rel)) {
             const std::lock_guard lock{submission_};
-            io_uring_submit(&ring_);
+            if (io_uring_submit(&ring_) < 0) left_over_.store(true, std::memory_order_release);
         }
     }
 }

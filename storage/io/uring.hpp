@@ -4,6 +4,7 @@
 
 #include <liburing.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -30,6 +31,9 @@ class Uring final : public Backend {
     std::shared_ptr<ThreadPool> fallback_;
     io_uring ring_{};
     std::mutex submission_;
+    // The kernel carries a request from submit() to the reaper, which no memory model sees: this counter is the order between the two.
+    std::atomic<std::uint64_t> submissions_{0};
+    std::atomic<bool> left_over_{false};  // an entry the kernel did not take yet
     std::thread reaper_;
 };
 
