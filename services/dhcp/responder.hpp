@@ -1,0 +1,77 @@
+// Responder: what a DHCP server answers (RFC 2131 4.3). Pure: a request, the catalog, the leases and the time in; a decision out. The
+// branches carry the names of the client's states in RFC 2131 4.4. The boot options are computed last, from the boot plan.
+#pragma once
+
+#include <string_view>
+
+#include "boot/catalog.hpp"
+#include "boot/plan.hpp"
+#include "config/config.hpp"
+#include "services/dhcp/lease_table.hpp"
+#include "services/dhcp/wire/message.hpp"
+
+namespace diskless::dhcp {
+
+/// What to do about one request. `client` points into the catalog that was given.
+struct Decision {
+    enum class Action : std::uint8_t { none, reply, enroll };
+    Action action = Action::none;
+    std::string_view reason;  ///< a static word for counters and the log: "offered", "acked", "nak", "unknown_client", "no_subnet" …
+    wire::MessageType reply_type = wire::MessageType::bootp;
+    wire::Reply reply;
+    std::optional<Lease> store;  ///< must be on disk before the reply leaves (or, without a reply, soon)
+    const boot::Client* client = nullptr;
+    boot::Firmware firmware;
+    Ipv4Address address;
+    bool fresh_address = false;  ///< from a pool, never this machine's before: worth a conflict probe
+};
+
+class Responder {
+ public:
+    struct Setup {
+        config::Dhcp dhcp;
+        config::UnknownClients unknown_clients;
+        boot::BootServer server;
+    };
+    explicit Responder(Setup setup);
+
+    /// How long an offer is held for its client, and how long a declined address is left alone.
+    static constexpr std::chrono::seconds offer_time{60};
+    static constexpr std::chrono::seconds quarantine_time{600};
+
+    [[nodiscard]] Decision respond(const wire::Request& request, const boot::Catalog& catalog, Seconds now);
+
+    [[nodiscard]] LeaseTable& leases() noexcept { return leases_; }
+    /// Addresses that are alive by other signs than a lease (an iSCSI session): never handed to somebody else.
+    void set_in_use(LeaseTable::Unavailable in_use) { in_use_ = std::move(in_use); }
+
+ private:
+    struct Exchange;  // one request with what was found out about it
+
+    Decision discover(Exchange& exchange);
+    Decision request(Exchange& exchange);
+    Decision selecting(Exchange& exchange, Ipv4Address wanted);
+    Decision init_reboot(Exchange& exchange, Ipv4Address wanted);
+    Decision renewing(Exchange& exchange, Ipv4Address held);
+    Decision release(Exchange& exchange);
+    Decision decline(Exchange& exchange);
+    Decision inform(Exchange& exchange);
+    Decision bootp(Exchange& exchange);
+
+    [[nodiscard]] std::optional<std::size_t> subnet_of(const wire::Request& request) const;
+    [[nodiscard]] std::optional<Ipv4Address> reservation(const Exchange& exchange) const;
+    [[nodiscard]] bool may_have(const Exchange& exchange, Ipv4Address address) const;
+    [[nodiscard]] bool unavailable(const Exchange& exchange, Ipv4Address address) const;
+    Decision acknowledge(Exchange& exchange, Ipv4Address address);
+    Decision refuse(Exchange& exchange, std::string_view reason) const;
+    Decision silence(std::string_view reason) const;
+    void fill_reply(Exchange& exchange, Decision& decision, bool with_lease) const;
+    void fill_network(const Exchange& exchange, wire::OptionWriter& options) const;
+    void fill_boot(const Exchange& exchange, Decision& decision) const;
+
+    Setup setup_;
+    LeaseTable leases_;
+    LeaseTable::Unavailable in_use_ = [](Ipv4Address) { return false; };
+};
+
+}  // namespace diskless::dhcp

@@ -1,0 +1,297 @@
+#include "services/dhcp/service.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/cancellation_state.hpp>
+#include <unordered_map>
+
+#include "common/log.hpp"
+#include "common/task_group.hpp"
+#include "common/text.hpp"
+#include "services/dhcp/delivery.hpp"
+#include "services/dhcp/neighbour_probe.hpp"
+#include "services/dhcp/responder.hpp"
+#include "services/dhcp/router_advertiser.hpp"
+#include "services/dhcp/transport.hpp"
+
+namespace diskless::dhcp {
+namespace {
+
+using wire::MessageType;
+using wire::Option;
+
+constexpr std::size_t ip_and_udp_bytes = 28;
+constexpr std::size_t default_message_bytes = 576;  // RFC 2131 2: what every client must take
+constexpr std::size_t max_reply_bytes = 1500;
+/// Bursts whose leases are being committed; beyond it requests wait in the socket.
+constexpr std::size_t max_commits = 64;
+/// One log line for a machine nobody declared in so much time; and so many machines are remembered for it.
+constexpr std::chrono::minutes ignored_again{1};
+constexpr std::size_t max_ignored = 4096;
+
+Seconds now_seconds() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+/// OVMF says ff00 in its REQUEST, others less than RFC 2131 allows: neither is believed further than it goes.
+std::size_t reply_limit(const wire::Options& options) noexcept {
+    const std::size_t said = options.u16(Option::max_message_size).value_or(default_message_bytes);
+    return std::clamp(said, default_message_bytes, max_reply_bytes) - ip_and_udp_bytes;
+}
+
+std::string_view describe(boot::Stage stage) noexcept {
+    switch (stage) {
+        case boot::Stage::plain: return "system";
+        case boot::Stage::system: return "Linux initramfs";
+        case boot::Stage::pxe_rom: return "PXE firmware";
+        case boot::Stage::http_firmware: return "UEFI HTTP boot";
+        case boot::Stage::ipxe: return "iPXE";
+    }
+    return {};
+}
+
+}  // namespace
+
+class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
+ public:
+    Worker(config::Dhcp dhcp, const config::UnknownClients& unknown, Deps deps, const std::vector<boot::Lease>& known)
+        : dhcp_{std::move(dhcp)},
+          deps_{std::move(deps)},
+          strand_{asio::make_strand(deps_.executor)},
+          responder_{{.dhcp = dhcp_, .unknown_clients = unknown, .server = deps_.server}},
+          transport_{strand_, {.interface = deps_.interface, .address = deps_.server.address, .port = dhcp_.port}},
+          probe_{strand_, deps_.interface},
+          advertiser_{strand_, deps_.interface, deps_.counters},
+          children_{strand_, "dhcp"},
+          committed_{strand_, asio::steady_timer::time_point::max()},
+          dropped_{deps_.counters.counter("diskless_dhcp_dropped_total")},
+          unsent_{deps_.counters.counter("diskless_dhcp_unsent_total")} {
+        responder_.leases().load(known);
+        if (deps_.in_use) responder_.set_in_use(deps_.in_use);
+        for (const boot::Lease& lease : known) {
+            if (lease.state == LeaseState::bound && lease.expires > now_seconds()) deps_.addresses.bind(lease.address, lease.mac);
+        }
+    }
+
+    void bind() {
+        transport_.bind();
+        if (deps_.interface.empty()) return;
+        if (dhcp_.conflict_probe) probe_.bind();
+        advertises_ = dhcp_.router_advertisement && advertiser_.bind();
+    }
+
+    [[nodiscard]] std::uint16_t port() const { return transport_.port(); }
+
+    [[nodiscard]] asio::any_io_executor executor() const { return strand_; }
+
+    asio::awaitable<void> serve() {
+        if (!deps_.interface.empty() && dhcp_.conflict_probe) children_.spawn(strand_, [this] { return probe_.run(); });
+        if (advertises_) children_.spawn(strand_, [this] { return advertiser_.run(); });
+        while (true) {
+            const auto burst = co_await transport_.receive();
+            if (burst.empty()) break;
+            handle(burst);
+            while (commits_ >= max_commits) co_await committed_.async_wait(nothrow_await);
+        }
+        children_.cancel();
+        // What the store has been given completes, and its callbacks come back to this strand.
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        co_await children_.join();
+        while (commits_ != 0) co_await committed_.async_wait(nothrow_await);
+    }
+
+ private:
+    /// A reply that may leave once its lease is on disk.
+    struct Pending {
+        std::vector<std::byte> message;
+        Delivery delivery;
+        sockaddr_in from{};
+        Decision decision;  // without its reply
+        MacAddress mac;
+        std::string client;
+    };
+
+    void handle(const std::vector<Transport::Datagram>& burst) {
+        const auto catalog = deps_.catalog.get();
+        const Seconds now = now_seconds();
+        std::vector<boot::Lease> leases;
+        std::vector<Pending> waiting;
+        for (const Transport::Datagram& datagram : burst) {
+            const auto request = wire::decode(datagram.bytes);
+            if (!request) {
+                drop(request.error().reason);
+                continue;
+            }
+            count(request->type);
+            Decision decision = responder_.respond(*request, *catalog, now);
+            log::trace("dhcp.request", "type={} mac={} xid={:08x} decision={}", wire::name_of(request->type), request->header.chaddr,
+                       request->header.xid, decision.reason);
+            tell(*request, decision);
+            if (decision.action == Decision::Action::enroll) deps_.enroller.enroll(request->header.chaddr);
+            const bool must_store = decision.store.has_value();
+            if (must_store) leases.push_back(*decision.store);
+            if (decision.action != Decision::Action::reply) continue;
+            Pending pending;
+            if (!prepare(*request, decision, datagram.from, pending)) continue;
+            if (must_store) {
+                waiting.push_back(std::move(pending));
+            } else if (decision.fresh_address && probes(*request)) {
+                offer_after_probe(std::move(pending));
+            } else {
+                send(pending);
+            }
+        }
+        if (!leases.empty()) store(std::move(leases), std::move(waiting));
+    }
+
+    bool prepare(const wire::Request& request, Decision& decision, const sockaddr_in& from, Pending& pending) {
+        if (!wire::encode(decision.reply, reply_limit(request.options), pending.message)) {
+            drop("reply_too_long");
+            return false;
+        }
+        pending.delivery = delivery_of(decision.reply.header, decision.reply_type, transport_.can_send_raw());
+        pending.from = from;
+        pending.mac = request.header.chaddr;
+        pending.client = decision.client != nullptr ? decision.client->name : std::string{};
+        pending.decision.reply_type = decision.reply_type;
+        pending.decision.reason = decision.reason;
+        pending.decision.firmware = decision.firmware;
+        pending.decision.address = decision.address;
+        return true;
+    }
+
+    /// Only on our own link can we ask by ARP.
+    [[nodiscard]] bool probes(const wire::Request& request) const noexcept {
+        return dhcp_.conflict_probe && !deps_.interface.empty() && request.header.giaddr.is_unspecified();
+    }
+
+    void offer_after_probe(Pending pending) {
+        const Ipv4Address address = pending.decision.address;
+        probe_.ask(address, [this, pending = std::move(pending)](bool taken) {
+            if (!taken) return send(pending);
+            log::warn("lease.conflict", "ip={} mac={} effect=\"somebody else answers there; the address is left alone for {} s\"",
+                      pending.decision.address, pending.mac, Responder::quarantine_time.count());
+            store({responder_.leases().quarantine(pending.decision.address, now_seconds() + Responder::quarantine_time)}, {});
+        });
+    }
+
+    void store(std::vector<boot::Lease> leases, std::vector<Pending> waiting) {
+        ++commits_;
+        deps_.leases.save(std::move(leases), [self = shared_from_this(), waiting = std::move(waiting)](bool durable) mutable {
+            asio::post(self->strand_, [self, waiting = std::move(waiting), durable] {
+                --self->commits_;
+                self->committed_.cancel();
+                if (!durable) return self->refused_by_store(waiting.size());
+                self->store_failing_ = false;
+                for (const Pending& pending : waiting) self->send(pending);
+            });
+        });
+    }
+
+    /// No ACK without a lease on disk. Said once, until it works again.
+    void refused_by_store(std::size_t count) {
+        unsent_.add(count);
+        if (std::exchange(store_failing_, true)) return;
+        log::error("lease.not_stored", "replies={} effect=\"clients get no address until the database can be written\"", count);
+    }
+
+    void send(const Pending& pending) {
+        if (!transport_.send(pending.message, pending.delivery, pending.from)) {
+            unsent_.add();
+            return;
+        }
+        const Decision& decision = pending.decision;
+        switch (decision.reply_type) {
+            case MessageType::offer:
+                log::debug("lease.offered", "mac={} ip={} client={}", pending.mac, decision.address, pending.client);
+                break;
+            case MessageType::nak: log::info("lease.nak", "mac={} reason={}", pending.mac, decision.reason); break;
+            case MessageType::ack:
+                if (decision.reason != "acked") break;
+                log::info("lease.acked", "mac={} ip={} client={} by=\"{}\"", pending.mac, decision.address,
+                          pending.client.empty() ? "-" : pending.client, describe(decision.firmware.stage));
+                deps_.addresses.bind(decision.address, pending.mac);
+                observe(pending);
+                break;
+            default: break;
+        }
+    }
+
+    void observe(const Pending& pending) {
+        const boot::Stage stage = pending.decision.firmware.stage;
+        const bool system = stage == boot::Stage::system || stage == boot::Stage::plain;
+        deps_.observer.observe({.step = system ? boot::Step::system_dhcp : boot::Step::dhcp,
+                                .mac = pending.mac,
+                                .client = pending.client,
+                                .detail = fmt::format("{} to {}", pending.decision.address, describe(stage)),
+                                .at = std::chrono::system_clock::now()});
+    }
+
+    void tell(const wire::Request& request, const Decision& decision) {
+        const MacAddress& mac = request.header.chaddr;
+        if (decision.reason == "unknown_client" && request.type != MessageType::release) tell_ignored(mac);
+        if (decision.reason == "pool_exhausted") log::warn("lease.pool_exhausted", "mac={} remedy=\"enlarge the subnet's pool\"", mac);
+        if (decision.reason == "no_subnet")
+            log::warn("dhcp.no_subnet", "mac={} relay={} remedy=\"declare a [[dhcp.subnet]] for that network\"", mac,
+                      request.header.giaddr);
+        if (decision.reason == "released") {
+            log::info("lease.released", "mac={} ip={}", mac, decision.address);
+            deps_.addresses.release(decision.address);
+        }
+        if (decision.reason == "declined") {
+            log::warn("lease.declined", "mac={} ip={} effect=\"somebody else uses the address; it is left alone for {} s\"", mac,
+                      decision.address, Responder::quarantine_time.count());
+            deps_.addresses.release(decision.address);
+        }
+    }
+
+    void tell_ignored(const MacAddress& mac) {
+        const auto now = std::chrono::steady_clock::now();
+        if (ignored_.size() >= max_ignored)
+            std::erase_if(ignored_, [now](const auto& entry) { return now - entry.second > ignored_again; });
+        if (ignored_.size() >= max_ignored && !ignored_.contains(mac)) return;
+        const auto [entry, fresh] = ignored_.try_emplace(mac, now);
+        if (!fresh && now - entry->second < ignored_again) return;
+        entry->second = now;
+        log::info("dhcp.ignored",
+                  "mac={0} because=\"nobody declared it\" remedy=\"add [[client]] name = … mac = '{0}', or see [unknown_clients]\"", mac);
+    }
+
+    void count(MessageType type) {
+        Counter*& counter = received_[static_cast<std::size_t>(type)];
+        if (counter == nullptr)
+            counter = &deps_.counters.counter("diskless_dhcp_messages_total", fmt::format(R"(type="{}")", wire::name_of(type)));
+        counter->add();
+    }
+
+    void drop(std::string_view reason) {
+        dropped_.add();
+        log::trace("dhcp.dropped", "reason={}", reason);
+    }
+
+    config::Dhcp dhcp_;
+    Deps deps_;
+    asio::any_io_executor strand_;
+    Responder responder_;
+    Transport transport_;
+    NeighbourProbe probe_;
+    RouterAdvertiser advertiser_;
+    bool advertises_ = false;
+    TaskGroup children_;
+    std::size_t commits_ = 0;
+    asio::steady_timer committed_;  // cancelled at every commit
+    bool store_failing_ = false;
+    std::unordered_map<MacAddress, std::chrono::steady_clock::time_point> ignored_;
+    std::array<Counter*, 9> received_{};
+    Counter& dropped_;
+    Counter& unsent_;
+};
+
+DhcpService::DhcpService(config::Dhcp dhcp, config::UnknownClients unknown, Deps deps, const std::vector<boot::Lease>& known)
+    : worker_{std::make_shared<Worker>(std::move(dhcp), unknown, std::move(deps), known)} {}
+
+DhcpService::~DhcpService() = default;
+void DhcpService::bind() { worker_->bind(); }
+asio::any_io_executor DhcpService::executor() const { return worker_->executor(); }
+asio::awaitable<void> DhcpService::run() { return worker_->serve(); }
+std::uint16_t DhcpService::port() const { return worker_->port(); }
+
+}  // namespace diskless::dhcp
