@@ -24,6 +24,8 @@ enum class Step : std::uint8_t {
     first_write,   ///< the operating system wrote to its disk: it is up
 };
 [[nodiscard]] std::string_view name_of(Step step) noexcept;
+/// What fetching a file to its end means for a boot: a loader, a script, or a kernel and its like. By the name alone.
+[[nodiscard]] Step step_of_file(std::string_view name) noexcept;
 
 struct Event {
     Step step = Step::dhcp;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace diskless::boot {
 
@@ -19,6 +20,12 @@ std::string_view name_of(Step step) noexcept {
         case Step::first_write: return "first_write";
     }
     return {};
+}
+
+Step step_of_file(std::string_view name) noexcept {
+    constexpr std::array<std::string_view, 6> loaders{".efi", ".kpxe", ".kkpxe", ".pxe", ".0", ".signed"};
+    if (name.ends_with(".ipxe")) return Step::script;
+    return std::ranges::any_of(loaders, [name](std::string_view ending) { return name.ends_with(ending); }) ? Step::loader : Step::kernel;
 }
 
 // ROM and loader both ask for an address before the script, so only a firmware DHCP after the script (or any later step) is a reset.

@@ -82,10 +82,21 @@ void CrashDevice::remember(std::uint64_t offset_bytes, std::uint64_t length_byte
     }
 }
 
+// A durable write over an unsynced one: what was there before can no longer come back.
+void CrashDevice::forget(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+    std::erase_if(unsynced_,
+                  [&](const Sector& s) { return s.offset_bytes >= offset_bytes && s.offset_bytes - offset_bytes < length_bytes; });
+}
+
 Started CrashDevice::start(IoRequest& request) noexcept {
     if (request.kind == IoKind::flush) unsynced_.clear();
-    if (request.kind != IoKind::flush && request.kind != IoKind::read && !request.force_unit_access)
-        remember(request.offset_bytes, request.length_bytes);
+    if (request.kind != IoKind::flush && request.kind != IoKind::read) {
+        if (request.force_unit_access) {
+            forget(request.offset_bytes, request.length_bytes);
+        } else {
+            remember(request.offset_bytes, request.length_bytes);
+        }
+    }
     return below_->start(request);
 }
 

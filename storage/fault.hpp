@@ -57,6 +57,7 @@ class CrashDevice final : public BlockDevice {
         std::vector<std::byte> before;
     };
     void remember(std::uint64_t offset_bytes, std::uint64_t length_bytes);
+    void forget(std::uint64_t offset_bytes, std::uint64_t length_bytes);
 
     std::shared_ptr<BlockDevice> below_;
     std::mt19937_64 random_;

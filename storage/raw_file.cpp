@@ -30,6 +30,8 @@ constexpr std::size_t zero_chunk_bytes = std::size_t{64} << 10;
 /// Walks a request's buffers from any byte on.
 class Pieces {
  public:
+    // Only the first count_ are ever read, and a kilobyte of zeros for each system call would cost.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
     Pieces(std::span<const iovec> buffers, std::uint64_t skip_bytes) noexcept {
         for (const iovec& buffer : buffers) {
             if (skip_bytes >= buffer.iov_len) {
@@ -43,9 +45,10 @@ class Pieces {
     }
     [[nodiscard]] const iovec* data() const noexcept { return pieces_.data(); }
     [[nodiscard]] int count() const noexcept { return static_cast<int>(count_); }
+    [[nodiscard]] std::span<const iovec> span() const noexcept { return std::span{pieces_}.first(count_); }
 
  private:
-    std::array<iovec, max_pieces> pieces_;  // NOLINT(cppcoreguidelines-pro-type-member-init): only the first count_ are read
+    std::array<iovec, max_pieces> pieces_;
     std::size_t count_ = 0;
 };
 
@@ -66,6 +69,7 @@ RawFile::RawFile(const std::filesystem::path& path, const RawOptions& options) {
     try {
         open(path, options);
         lock(path);
+        measure(path, options);
     } catch (...) {
         if (fd_ >= 0) ::close(fd_);
         throw;
@@ -83,6 +87,10 @@ void RawFile::open(const std::filesystem::path& path, const RawOptions& options)
         refuse_file(path, std::strerror(errno),
                     errno == ENOENT ? "make the file, or give it a size to have it made" : "check owner and mode of the file");
     }
+}
+
+// Only after the lock: a file that somebody uses is not grown either.
+void RawFile::measure(const std::filesystem::path& path, const RawOptions& options) {
     struct stat status{};
     if (::fstat(fd_, &status) != 0) refuse_file(path, std::strerror(errno), "check the file system");
     auto size = static_cast<std::uint64_t>(status.st_size);
@@ -106,7 +114,6 @@ void RawFile::lock(const std::filesystem::path& path) const {
     struct flock wanted{};
     wanted.l_type = geometry_.read_only ? F_RDLCK : F_WRLCK;
     wanted.l_whence = SEEK_SET;
-    if (geometry_.read_only && (::fcntl(fd_, F_GETFL) & O_ACCMODE) == O_WRONLY) return;
     if (::fcntl(fd_, F_OFD_SETLK, &wanted) == 0) return;
     if (errno == EAGAIN || errno == EACCES) {
         refuse_file(path, "is in use by another program or another disk",
@@ -121,33 +128,47 @@ void RawFile::probe() noexcept {
     std::byte byte{};
     const iovec piece{&byte, 1};
     const bool nowait = ::preadv2(fd_, &piece, 1, 0, RWF_NOWAIT) >= 0 || errno == EAGAIN;
-    inline_reads_ = in_memory ? InlineReads::always : nowait ? InlineReads::nowait : InlineReads::never;
-    // Only where a write cannot wait for a disk or a journal. Elsewhere a buffered write may sleep for long, and an I/O thread serves
-    // others too.
-    inline_writes_ = in_memory;
+    inline_reads_ = in_memory ? Inline::always : nowait ? Inline::nowait : Inline::never;
+    // Whether writes may try shows at the first one: ext4 accepts an empty write and refuses every other.
+    if (!geometry_.read_only) inline_writes_.store(in_memory ? Inline::always : Inline::nowait, std::memory_order_relaxed);
     // Beyond the end with KEEP_SIZE nothing changes, but the file system says whether it could.
     const auto end = static_cast<off_t>(geometry_.size_bytes + 4095) & ~off_t{4095};
     geometry_.can_discard = !geometry_.read_only && ::fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, 4096) == 0;
 }
 
 bool RawFile::perform_without_waiting(IoRequest& request) noexcept {
-    if (request.kind == IoKind::read) {
-        if (inline_reads_ == InlineReads::always) {
-            perform(request);
-            return true;
-        }
-        if (inline_reads_ == InlineReads::never || request.buffers.size() > max_pieces) return false;
-        const ssize_t n = ::preadv2(fd_, request.buffers.data(), static_cast<int>(request.buffers.size()),
-                                    static_cast<off_t>(request.offset_bytes), RWF_NOWAIT);
-        if (n < 0 || static_cast<std::uint64_t>(n) != request.length_bytes) return false;
-        request.error.clear();
-        return true;
-    }
-    if (request.kind == IoKind::write && inline_writes_) {
+    if (request.kind == IoKind::read) return read_without_waiting(request);
+    return request.kind == IoKind::write && write_without_waiting(request);
+}
+
+bool RawFile::read_without_waiting(IoRequest& request) noexcept {
+    if (inline_reads_ == Inline::always) {
         perform(request);
         return true;
     }
-    return false;
+    if (inline_reads_ == Inline::never || request.buffers.size() > max_pieces) return false;
+    const ssize_t n = ::preadv2(fd_, request.buffers.data(), static_cast<int>(request.buffers.size()),
+                                static_cast<off_t>(request.offset_bytes), RWF_NOWAIT);
+    if (n < 0 || static_cast<std::uint64_t>(n) != request.length_bytes) return false;
+    request.error.clear();
+    return true;
+}
+
+// A plain buffered write may sleep for long (journal, dirty limits), and an I/O thread serves others too: only memory file systems write
+// inline, and those that can promise not to wait (XFS and Btrfs; ext4 refuses with EOPNOTSUPP). A durable write always waits.
+bool RawFile::write_without_waiting(IoRequest& request) noexcept {
+    const Inline may = inline_writes_.load(std::memory_order_relaxed);
+    if (may == Inline::always) {
+        perform(request);
+        return true;
+    }
+    if (may == Inline::never || request.force_unit_access || request.buffers.size() > max_pieces) return false;
+    const ssize_t n = ::pwritev2(fd_, request.buffers.data(), static_cast<int>(request.buffers.size()),
+                                 static_cast<off_t>(request.offset_bytes), RWF_NOWAIT);
+    if (n < 0 && errno == EOPNOTSUPP) inline_writes_.store(Inline::never, std::memory_order_relaxed);
+    if (n < 0 || static_cast<std::uint64_t>(n) != request.length_bytes) return false;  // a part is written again, with the same bytes
+    request.error.clear();
+    return true;
 }
 
 void RawFile::perform(IoRequest& request) noexcept {
@@ -174,7 +195,7 @@ int RawFile::transfer(const IoRequest& request) noexcept {
         const ssize_t n =
             write ? ::pwritev2(fd_, pieces.data(), pieces.count(), at, flags) : ::preadv2(fd_, pieces.data(), pieces.count(), at, 0);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return errno;
+        if (n < 0) return flags != 0 ? why_durable_write_failed(pieces.span(), request.offset_bytes + done, errno) : errno;
         if (n == 0) {
             if (write) return EIO;
             zero_rest(request.buffers, done);
@@ -185,12 +206,24 @@ int RawFile::transfer(const IoRequest& request) noexcept {
     return 0;
 }
 
+// The write, or the sync after it? A write that found no space harms nothing else. A failed sync may have used up the kernel's only report
+// that other writes are lost, so flushes are not believed from then on.
+int RawFile::why_durable_write_failed(std::span<const iovec> pieces, std::uint64_t offset_bytes, int error) noexcept {
+    if (::pwritev2(fd_, pieces.data(), static_cast<int>(pieces.size()), static_cast<off_t>(offset_bytes), 0) < 0) return errno;
+    sync_failed_.store(true, std::memory_order_relaxed);
+    return error;
+}
+
 int RawFile::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool deallocate) noexcept {
     if (geometry_.read_only) return EROFS;
     const auto at = static_cast<off_t>(offset_bytes);
     const auto length = static_cast<off_t>(length_bytes);
     const int mode = deallocate && geometry_.can_discard ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
-    if (::fallocate(fd_, mode | FALLOC_FL_KEEP_SIZE, at, length) == 0) return 0;
+    int result = 0;
+    do {
+        result = ::fallocate(fd_, mode | FALLOC_FL_KEEP_SIZE, at, length);
+    } while (result != 0 && errno == EINTR);
+    if (result == 0) return 0;
     if (errno != EOPNOTSUPP && errno != ENOSYS) return errno;
     static const std::array<char, zero_chunk_bytes> zeros{};
     for (std::uint64_t done = 0; done < length_bytes;) {
@@ -205,8 +238,9 @@ int RawFile::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool d
 
 int RawFile::sync() noexcept {
     if (geometry_.read_only) return 0;
+    const std::lock_guard lock{syncing_};
     if (sync_failed_.load(std::memory_order_relaxed)) return EIO;
-    if (::fdatasync(fd_) == 0) return 0;
+    if (::fdatasync(fd_) == 0) return sync_failed_.load(std::memory_order_relaxed) ? EIO : 0;
     const int error = errno;
     sync_failed_.store(true, std::memory_order_relaxed);
     return error;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <mutex>
 
 #include "storage/block_device.hpp"
 
@@ -33,21 +34,27 @@ class RawFile {
     [[nodiscard]] const Geometry& geometry() const noexcept { return geometry_; }
 
  private:
-    /// How the file system lets an I/O thread read without the risk of waiting for the disk.
-    enum class InlineReads : std::uint8_t { never, nowait, always };
+    /// How the file system lets an I/O thread read or write without the risk of waiting for the disk.
+    enum class Inline : std::uint8_t { never, nowait, always };
 
     void open(const std::filesystem::path& path, const RawOptions& options);
     void lock(const std::filesystem::path& path) const;
+    void measure(const std::filesystem::path& path, const RawOptions& options);
     void probe() noexcept;
+    [[nodiscard]] bool read_without_waiting(IoRequest& request) noexcept;
+    [[nodiscard]] bool write_without_waiting(IoRequest& request) noexcept;
     [[nodiscard]] int transfer(const IoRequest& request) noexcept;  // 0 or errno, as the next ones
+    [[nodiscard]] int why_durable_write_failed(std::span<const iovec> pieces, std::uint64_t offset_bytes, int error) noexcept;
     [[nodiscard]] int zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool deallocate) noexcept;
     [[nodiscard]] int sync() noexcept;
 
     int fd_ = -1;
     Geometry geometry_;
-    InlineReads inline_reads_ = InlineReads::never;
-    bool inline_writes_ = false;
-    // After a failed fsync the kernel forgets which pages were lost: no later flush may claim that everything is on the disk.
+    Inline inline_reads_ = Inline::never;
+    std::atomic<Inline> inline_writes_{Inline::never};
+    // After a failed fsync the kernel forgets which pages were lost: no later flush may claim that everything is on the disk. It also tells
+    // only one of two fsyncs under way, so there is one at a time.
+    std::mutex syncing_;
     std::atomic<bool> sync_failed_{false};
 };
 

@@ -7,6 +7,22 @@
 #include <stdexcept>
 
 namespace diskless::storage {
+namespace {
+
+constexpr std::size_t max_pieces = 64;
+
+bool suits_a_ring(const RawFile& file, const IoRequest& request) noexcept {
+    if (request.buffers.size() > max_pieces) return false;
+    if (request.kind == IoKind::write) return !request.force_unit_access && !file.geometry().read_only;
+    return request.kind == IoKind::read;
+}
+
+/// Errors that say nothing about the disk: the same request the plain way may well succeed. All others are believed.
+bool is_about_the_ring(int error) noexcept {
+    return error == EAGAIN || error == EINTR || error == ECANCELED || error == EINVAL || error == EOPNOTSUPP || error == ENOSYS;
+}
+
+}  // namespace
 
 Uring::Uring(std::shared_ptr<ThreadPool> fallback) : fallback_{std::move(fallback)} {
     if (const int result = io_uring_queue_init(queue_entries, &ring_, 0); result < 0) {
@@ -19,9 +35,10 @@ Uring::~Uring() {
     {
         const std::lock_guard lock{submission_};
         io_uring_sqe* entry = io_uring_get_sqe(&ring_);
+        for (; entry == nullptr; entry = io_uring_get_sqe(&ring_)) io_uring_submit(&ring_);
         io_uring_prep_nop(entry);
-        io_uring_sqe_set_data(entry, nullptr);  // no request: the sign to end
-        io_uring_submit(&ring_);
+        io_uring_sqe_set_data(entry, this);  // not a request: the sign to end
+        while (io_uring_sq_ready(&ring_) != 0) io_uring_submit(&ring_);
     }
     reaper_.join();
     io_uring_queue_exit(&ring_);
@@ -29,48 +46,51 @@ Uring::~Uring() {
 
 void Uring::submit(RawFile& file, IoRequest& request) noexcept {
     request.device = &file;
-    const bool simple = (request.kind == IoKind::read || request.kind == IoKind::write) && request.buffers.size() <= 64 &&
-                        !(request.kind == IoKind::write && file.geometry().read_only);
-    if (!simple) return fallback_->submit(file, request);
+    request.next = nullptr;
+    if (!suits_a_ring(file, request) || !queue(file, request)) fallback_->submit(file, request);
+}
+
+// False: the kernel did not take it, and it never will.
+bool Uring::queue(const RawFile& file, IoRequest& request) noexcept {
     const std::lock_guard lock{submission_};
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);
-    if (entry == nullptr) return fallback_->submit(file, request);
+    if (entry == nullptr) return false;
     const auto pieces = static_cast<unsigned>(request.buffers.size());
     if (request.kind == IoKind::read) {
         io_uring_prep_readv(entry, file.descriptor(), request.buffers.data(), pieces, request.offset_bytes);
     } else {
-        io_uring_prep_writev2(entry, file.descriptor(), request.buffers.data(), pieces, request.offset_bytes,
-                              request.force_unit_access ? RWF_DSYNC : 0);
+        io_uring_prep_writev(entry, file.descriptor(), request.buffers.data(), pieces, request.offset_bytes);
     }
     io_uring_sqe_set_data(entry, &request);
     submissions_.fetch_add(1, std::memory_order_release);
-    // -EBUSY and -EAGAIN leave the entry queued; the next submit takes it along, and the reaper sees to it that there is one.
-    if (io_uring_submit(&ring_) < 0) left_over_.store(true, std::memory_order_release);
+    io_uring_submit(&ring_);
+    if (io_uring_sq_ready(&ring_) == 0) return true;
+    // The kernel is short of memory, and nothing may be under way that would wake the reaper to try again. The entry is the last one and
+    // still ours: it becomes a no-operation, which the next submission takes along, and a thread performs the request.
+    io_uring_prep_nop(entry);
+    io_uring_sqe_set_data(entry, nullptr);
+    return false;
 }
 
 void Uring::reap() noexcept {
     while (true) {
         io_uring_cqe* completion = nullptr;
-        if (const int result = io_uring_wait_cqe(&ring_, &completion); result < 0) continue;
+        if (io_uring_wait_cqe(&ring_, &completion) < 0) continue;
         (void)submissions_.load(std::memory_order_acquire);
-        auto* request = static_cast<IoRequest*>(io_uring_cqe_get_data(completion));
+        void* const data = io_uring_cqe_get_data(completion);
         const int result = completion->res;
         io_uring_cqe_seen(&ring_, completion);
-        if (request == nullptr) return;
-        finish(*request, result);
-        if (left_over_.exchange(false, std::memory_order_acq_rel)) {
-            const std::lock_guard lock{submission_};
-            if (io_uring_submit(&ring_) < 0) left_over_.store(true, std::memory_order_release);
-        }
+        if (data == this) return;
+        if (data != nullptr) finish(*static_cast<IoRequest*>(data), result);
     }
 }
 
-// A failure is tried once more the plain way before it is believed: io_uring's errors for what it does not support are not the disk's.
 void Uring::finish(IoRequest& request, int result) noexcept {
-    if (result < 0 || static_cast<std::uint64_t>(result) != request.length_bytes) {
+    const bool whole = result >= 0 && static_cast<std::uint64_t>(result) == request.length_bytes;
+    if (!whole && (result >= 0 || is_about_the_ring(-result))) {
         return fallback_->submit(*static_cast<RawFile*>(request.device), request);
     }
-    request.error.clear();
+    request.error.assign(whole ? 0 : -result, boost::system::system_category());
     request.completed();
 }
 

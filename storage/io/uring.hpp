@@ -1,5 +1,6 @@
-// The io_uring backend: one ring, one thread that reaps completions. Odd cases (short transfers, more pieces than fit, unsupported
-// operations) are finished by the thread pool, so every answer is the same as there.
+// The io_uring backend: one ring, one thread that reaps completions. What a ring does no better than a thread goes to the pool: durable
+// writes (measured on ext4: 27 µs of CPU there, 57 here), flushes, zeroing; and odd ends such as short transfers, so every answer is the
+// same as there.
 #pragma once
 
 #include <liburing.h>
@@ -25,6 +26,7 @@ class Uring final : public Backend {
     [[nodiscard]] std::string_view name() const noexcept override { return "uring"; }
 
  private:
+    [[nodiscard]] bool queue(const RawFile& file, IoRequest& request) noexcept;
     void reap() noexcept;
     void finish(IoRequest& request, int result) noexcept;
 
@@ -33,7 +35,6 @@ class Uring final : public Backend {
     std::mutex submission_;
     // The kernel carries a request from submit() to the reaper, which no memory model sees: this counter is the order between the two.
     std::atomic<std::uint64_t> submissions_{0};
-    std::atomic<bool> left_over_{false};  // an entry the kernel did not take yet
     std::thread reaper_;
 };
 

@@ -1,0 +1,194 @@
+#include "services/tftp/service.hpp"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <boost/asio/cancellation_state.hpp>
+#include <set>
+
+#include "common/log.hpp"
+#include "common/task_group.hpp"
+#include "common/text.hpp"
+#include "services/tftp/session.hpp"
+
+namespace diskless::tftp {
+namespace {
+
+using asio::ip::udp;
+
+constexpr int receive_buffer_bytes = 4 << 20;  // hundreds of machines switched on in one moment
+
+Ipv4Address address_of(const udp::endpoint& endpoint) { return {endpoint.address().to_v4().to_uint()}; }
+
+std::string_view name_of(Session::Outcome outcome) noexcept {
+    switch (outcome) {
+        case Session::Outcome::done: return "done";
+        case Session::Outcome::client_aborted: return "aborted";
+        case Session::Outcome::gave_up: return "timeout";
+        case Session::Outcome::failed: return "failed";
+        case Session::Outcome::cancelled: return "cancelled";
+    }
+    return {};
+}
+
+}  // namespace
+
+class TftpService::Worker {
+ public:
+    Worker(config::Tftp config, Deps deps)
+        : config_{std::move(config)},
+          deps_{std::move(deps)},
+          strand_{asio::make_strand(deps_.executor)},
+          socket_{strand_},
+          transfers_{deps_.executor, "tftp"},
+          requests_{deps_.counters.counter("diskless_tftp_requests_total")},
+          dropped_{deps_.counters.counter("diskless_tftp_dropped_total")},
+          refused_{deps_.counters.counter("diskless_tftp_refused_total")},
+          sent_bytes_{deps_.counters.counter("diskless_tftp_sent_bytes_total")},
+          active_{deps_.counters.counter("diskless_tftp_transfers")} {}
+
+    void bind(Ipv4Address address) {
+        const udp::endpoint endpoint{asio::ip::address_v4{address.value}, config_.port};
+        error_code ec;
+        socket_.open(udp::v4(), ec);
+        if (!ec) socket_.bind(endpoint, ec);
+        if (ec) {
+            const bool forbidden = ec == asio::error::access_denied;
+            throw std::runtime_error{fmt::format("TFTP: cannot bind {}:{}: {}{}", address, config_.port,
+                                                 ec == asio::error::address_in_use ? "the port is in use" : ec.message(),
+                                                 forbidden ? "; start as root or with CAP_NET_BIND_SERVICE, or use a port above 1023"
+                                                           : "; stop the other server, or set [tftp] port")};
+        }
+        (void)::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+        local_ = socket_.local_endpoint().address();
+    }
+
+    [[nodiscard]] asio::any_io_executor executor() const { return strand_; }
+    [[nodiscard]] std::uint16_t port() const { return socket_.local_endpoint().port(); }
+
+    asio::awaitable<void> run() {
+        std::array<std::byte, 2048> room{};
+        while (true) {
+            udp::endpoint client;
+            const auto [ec, n] = co_await socket_.async_receive_from(asio::buffer(room), client, nothrow_await);
+            if (ec == asio::error::operation_aborted) break;
+            if (!ec) handle(ByteSpan{room}.first(n), client);
+        }
+        transfers_.cancel();
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        co_await transfers_.join();
+    }
+
+ private:
+    void handle(ByteSpan datagram, const udp::endpoint& client) {
+        const auto packet = wire::decode(datagram);
+        if (!packet) {
+            dropped_.add();
+            return;
+        }
+        if (std::holds_alternative<wire::WriteRequest>(*packet))
+            return refuse(client, wire::ErrorCode::access_violation, "this server is read-only");
+        const auto* request = std::get_if<wire::ReadRequest>(&*packet);
+        if (request == nullptr) {
+            dropped_.add();
+            return;
+        }
+        requests_.add();
+        // A client that asks again because our first answer was lost: the session sends it again by itself.
+        if (clients_.contains(client)) return;
+        if (request->mode != wire::Mode::octet)
+            return refuse(client, wire::ErrorCode::illegal_operation, "only mode octet (binary) is served");
+        if (clients_.size() >= config_.max_transfers) return refuse(client, wire::ErrorCode::not_defined, "the server is busy, try again");
+        auto content = find(request->filename, client);
+        if (!content) {
+            log::info("tftp.not_found", "file=\"{}\" ip={}", escaped(request->filename), address_of(client));
+            return refuse(client, wire::ErrorCode::file_not_found, "there is no such file");
+        }
+        start(*request, client, std::move(*content));
+    }
+
+    std::optional<Content> find(std::string_view name, const udp::endpoint& client) const {
+        const auto clean = storage::BootFiles::clean(name);
+        if (!clean) return std::nullopt;
+        if (deps_.generated) {
+            if (auto text = deps_.generated(*clean, address_of(client))) return Content{std::move(*text)};
+        }
+        if (auto file = deps_.files.open(*clean)) return Content{std::move(*file)};
+        return std::nullopt;
+    }
+
+    void start(const wire::ReadRequest& request, const udp::endpoint& client, Content content) {
+        const asio::any_io_executor strand = asio::make_strand(deps_.executor);
+        udp::socket socket{strand};
+        error_code ec;
+        socket.open(udp::v4(), ec);
+        if (!ec) socket.bind({local_, 0}, ec);  // the answers come from the address that was asked
+        if (!ec) socket.non_blocking(true, ec);
+        if (ec) {
+            log::error("tftp.failed", "error=\"{}\"", ec.message());
+            return refuse(client, wire::ErrorCode::not_defined, "the server has no socket left, try again");
+        }
+        const TransferLimits limits{.max_blksize = config_.max_blksize,
+                                    .max_windowsize = config_.max_windowsize,
+                                    .retransmit = config_.retransmit,
+                                    .max_retransmits = config_.max_retransmits};
+        auto session = std::make_shared<Session>(std::move(socket), client, std::move(content), request.options, limits);
+        clients_.insert(client);
+        active_.add();
+        transfers_.spawn(strand, [this, session, client, name = std::string{request.filename}]() -> asio::awaitable<void> {
+            const Session::Outcome outcome = co_await session->run();
+            asio::post(strand_, [this, client] { clients_.erase(client); });
+            active_.sub();
+            log::debug("tftp.transfer", "file=\"{}\" ip={} bytes={} outcome={}", escaped(name), address_of(client), session->size_bytes(),
+                       name_of(outcome));
+            if (outcome == Session::Outcome::done) finished(name, client, session->size_bytes());
+        });
+    }
+
+    void finished(const std::string& name, const udp::endpoint& client, std::uint64_t size_bytes) {
+        sent_bytes_.add(size_bytes);
+        const Ipv4Address address = address_of(client);
+        const auto catalog = deps_.catalog.get();
+        const boot::Client* known = boot::client_at(*catalog, deps_.addresses, address);
+        const auto mac = deps_.addresses.mac_of(address);
+        if (known == nullptr && !mac) return;
+        const auto clean = storage::BootFiles::clean(name).value_or(name);
+        deps_.observer.observe({.step = boot::step_of_file(clean),
+                                .mac = mac                   ? *mac
+                                       : known->macs.empty() ? MacAddress{}
+                                                             : known->macs.front(),
+                                .client = known != nullptr ? known->name : "",
+                                .detail = fmt::format("{} by TFTP, {} KiB", escaped(clean), (size_bytes + 1023) / 1024),
+                                .at = std::chrono::system_clock::now()});
+    }
+
+    void refuse(const udp::endpoint& client, wire::ErrorCode code, std::string_view text) {
+        refused_.add();
+        std::vector<std::byte> error;
+        wire::encode_error(code, text, error);
+        error_code ignored;
+        socket_.send_to(asio::buffer(error), client, 0, ignored);
+    }
+
+    config::Tftp config_;
+    Deps deps_;
+    asio::any_io_executor strand_;
+    udp::socket socket_;
+    asio::ip::address local_;
+    TaskGroup transfers_;
+    std::set<udp::endpoint> clients_;
+    Counter& requests_;
+    Counter& dropped_;
+    Counter& refused_;
+    Counter& sent_bytes_;
+    Counter& active_;
+};
+
+TftpService::TftpService(config::Tftp config, Deps deps) : worker_{std::make_shared<Worker>(std::move(config), std::move(deps))} {}
+TftpService::~TftpService() = default;
+void TftpService::bind(Ipv4Address address) { worker_->bind(address); }
+asio::any_io_executor TftpService::executor() const { return worker_->executor(); }
+asio::awaitable<void> TftpService::run() { return worker_->run(); }
+std::uint16_t TftpService::port() const { return worker_->port(); }
+
+}  // namespace diskless::tftp

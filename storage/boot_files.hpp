@@ -1,0 +1,63 @@
+// BootFiles: what lies under the boot root, for TFTP and HTTP alike: the administrator's files, and the distribution's loaders under their
+// usual names. No name leaves the root, whatever a client writes. Any thread; opening may touch the disk for a moment, as boot files are
+// few and cached.
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/bytes.hpp"
+
+namespace diskless::storage {
+
+/// An open regular file. Owns the descriptor.
+class BootFile {
+ public:
+    BootFile(int descriptor, std::uint64_t size_bytes, std::time_t modified, std::string name)
+        : descriptor_{descriptor}, size_bytes_{size_bytes}, modified_{modified}, name_{std::move(name)} {}
+    BootFile(BootFile&& other) noexcept;
+    BootFile& operator=(BootFile&& other) noexcept;
+    ~BootFile();
+
+    [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+    [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+    [[nodiscard]] std::time_t modified() const noexcept { return modified_; }
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }  ///< as it was found: relative to its folder
+
+    /// Fills `into` from `offset_bytes`; what lies beyond the end stays as it is. False: the disk failed.
+    [[nodiscard]] bool read(std::uint64_t offset_bytes, MutableByteSpan into) const noexcept;
+
+ private:
+    int descriptor_;
+    std::uint64_t size_bytes_;
+    std::time_t modified_;
+    std::string name_;
+};
+
+class BootFiles {
+ public:
+    /// Where Debian's packages (ipxe) put loaders that may be fetched by their plain names.
+    static std::vector<std::filesystem::path> distribution_folders();
+
+    explicit BootFiles(std::filesystem::path root, std::vector<std::filesystem::path> distribution = distribution_folders());
+
+    /// The file a client means, or nothing. A file under the root wins over the distribution's.
+    [[nodiscard]] std::optional<BootFile> open(std::string_view requested) const;
+
+    /// The name without what clients put around it: leading and double slashes, backslashes, trailing junk that some ROMs append (0xFF).
+    /// Nothing: the name tries to leave the root, or is none.
+    [[nodiscard]] static std::optional<std::string> clean(std::string_view requested);
+
+    static constexpr std::size_t max_name_bytes = 1024;
+
+ private:
+    std::filesystem::path root_;
+    std::vector<std::filesystem::path> distribution_;
+};
+
+}  // namespace diskless::storage
