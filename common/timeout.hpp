@@ -26,4 +26,14 @@ auto with_timeout(Op op, std::chrono::steady_clock::duration limit) -> asio::awa
     co_return std::tuple{op_error, n};
 }
 
+/// The same for operations that complete with an error_code alone: waits for a socket, a timer, a connection.
+template<class Op>
+auto wait_with_timeout(Op op, std::chrono::steady_clock::duration limit) -> asio::awaitable<error_code> {
+    asio::steady_timer clock{co_await asio::this_coro::executor, limit};
+    auto [order, op_error, clock_error] = co_await asio::experimental::make_parallel_group(std::move(op), clock.async_wait(asio::deferred))
+                                              .async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
+    if (order[0] == 1 && op_error) op_error = asio::error::timed_out;
+    co_return op_error;
+}
+
 }  // namespace diskless

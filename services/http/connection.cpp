@@ -1,0 +1,161 @@
+#include "services/http/connection.hpp"
+
+#include <sys/sendfile.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/serializer.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+#include <cerrno>
+
+#include "common/log.hpp"
+#include "common/timeout.hpp"
+
+namespace diskless::http {
+namespace {
+
+namespace beast = boost::beast;
+using asio::ip::tcp;
+
+constexpr std::size_t max_head_bytes = 8 << 10;
+/// Files up to this size are read and leave together with the head; larger ones go from the page cache to the socket.
+constexpr std::uint64_t small_file_bytes = 64 << 10;
+/// One sendfile call: then others on this thread get their turn.
+constexpr std::size_t sendfile_bytes = 512 << 10;
+
+Ipv4Address peer_of(const tcp::socket& socket) {
+    error_code ec;
+    const auto endpoint = socket.remote_endpoint(ec);
+    return ec || !endpoint.address().is_v4() ? Ipv4Address{} : Ipv4Address{endpoint.address().to_v4().to_uint()};
+}
+
+/// The head as bytes, so that head and body leave in one call.
+std::string head_of(const Answer& answer, bool keep_alive) {
+    beast_http::response<beast_http::empty_body> head;
+    head.version(11);
+    head.result(answer.status);
+    for (const auto& field : answer.headers) head.set(field.name_string(), field.value());
+    head.set(beast_http::field::server, "diskless");
+    if (answer.status != beast_http::status::not_modified) head.content_length(answer.length_bytes());
+    head.keep_alive(keep_alive);
+    std::string text = "HTTP/1.1 " + std::to_string(head.result_int()) + ' ' + std::string{head.reason()} + "\r\n";
+    for (const auto& field : head) {
+        text += std::string{field.name_string()} + ": " + std::string{field.value()} + "\r\n";
+    }
+    return text + "\r\n";
+}
+
+class Connection {
+ public:
+    Connection(tcp::socket socket, const Routes& routes, ConnectionLimits limits, ConnectionCounters counters)
+        : stream_{std::move(socket)}, routes_{routes}, limits_{limits}, counters_{counters}, peer_{peer_of(stream_.socket())} {}
+
+    asio::awaitable<void> run() {
+        error_code ec;
+        stream_.socket().set_option(tcp::no_delay{true}, ec);
+        beast::flat_buffer buffer{max_head_bytes};
+        bool keep_alive = true;
+        while (keep_alive) {
+            beast_http::request_parser<beast_http::empty_body> parser;
+            parser.header_limit(max_head_bytes);
+            parser.body_limit(0);
+            stream_.expires_after(limits_.idle);
+            const auto [read_error, n] = co_await beast_http::async_read(stream_, buffer, parser, nothrow_await);
+            if (read_error) {
+                co_await refuse(read_error);
+                break;
+            }
+            counters_.requests.add();
+            const Request request = parser.release();
+            Answer answer = routes_.answer(request, peer_);
+            keep_alive = request.keep_alive();
+            log::trace("http.request", "ip={} status={}", peer_, static_cast<unsigned>(answer.status));
+            if (!co_await send(answer, request.method() == beast_http::verb::head, keep_alive)) break;
+        }
+        stream_.socket().shutdown(tcp::socket::shutdown_send, ec);
+    }
+
+ private:
+    /// What was sent is no request: say so, where somebody is there to hear it.
+    asio::awaitable<void> refuse(error_code why) {
+        if (why == beast_http::error::end_of_stream || why == beast::error::timeout || why.category() == asio::error::get_system_category())
+            co_return;
+        const bool too_long =
+            why == beast_http::error::header_limit || why == beast_http::error::buffer_overflow || why == beast_http::error::body_limit;
+        const Answer answer = too_long ? plain(beast_http::status::request_header_fields_too_large, "the request is too long")
+                                       : plain(beast_http::status::bad_request, "this is no HTTP request");
+        (void)co_await send(answer, false, false);
+    }
+
+    asio::awaitable<bool> send(const Answer& answer, bool head_only, bool keep_alive) {
+        const std::string head = head_of(answer, keep_alive);
+        const bool has_body = !head_only && answer.status != beast_http::status::not_modified;
+        std::string body;
+        bool by_sendfile = false;
+        if (has_body && answer.file) {
+            by_sendfile = answer.file->length_bytes > small_file_bytes;
+            if (!by_sendfile) {
+                body.resize(answer.file->length_bytes);
+                if (!answer.file->file->read(answer.file->offset_bytes, std::as_writable_bytes(std::span{body}))) co_return false;
+            }
+        } else if (has_body) {
+            body = answer.text;
+        }
+        const std::array<asio::const_buffer, 2> pieces{asio::buffer(head), asio::buffer(body)};
+        stream_.expires_after(limits_.write);
+        const auto [ec, n] = co_await asio::async_write(stream_, pieces, nothrow_await);
+        counters_.sent_bytes.add(n);
+        if (ec || (by_sendfile && !co_await send_file(*answer.file))) co_return false;
+        if (has_body && answer.delivered) answer.delivered();
+        co_return true;
+    }
+
+    asio::awaitable<bool> send_file(const FileStretch& stretch) {
+        stream_.expires_never();
+        error_code ec;
+        stream_.socket().native_non_blocking(true, ec);
+        auto at = static_cast<off_t>(stretch.offset_bytes);
+        std::uint64_t left = stretch.length_bytes;
+        while (left > 0) {
+            const ssize_t n = ::sendfile(stream_.socket().native_handle(), stretch.file->descriptor(), &at,
+                                         std::min<std::uint64_t>(left, sendfile_bytes));
+            if (n > 0) {
+                left -= static_cast<std::uint64_t>(n);
+                counters_.sent_bytes.add(static_cast<std::uint64_t>(n));
+                if (left > 0 && static_cast<std::size_t>(n) == sendfile_bytes) co_await asio::post(asio::use_awaitable);
+                continue;
+            }
+            if (n == 0) co_return false;  // the file became shorter: the length we promised cannot be kept
+            if (errno == EINTR) continue;
+            if (errno != EAGAIN) co_return false;
+            if (co_await wait_with_timeout(stream_.socket().async_wait(tcp::socket::wait_write, asio::deferred), limits_.write))
+                co_return false;
+        }
+        co_return true;
+    }
+
+    beast::tcp_stream stream_;
+    const Routes& routes_;
+    ConnectionLimits limits_;
+    ConnectionCounters counters_;
+    Ipv4Address peer_;
+};
+
+}  // namespace
+
+asio::awaitable<void> serve_connection(tcp::socket socket, const Routes& routes, ConnectionLimits limits, ConnectionCounters counters) {
+    Connection connection{std::move(socket), routes, limits, counters};
+    co_await connection.run();
+}
+
+asio::awaitable<void> refuse_connection(tcp::socket socket) {
+    const Answer answer = plain(beast_http::status::service_unavailable, "too many connections, try again");
+    const std::string text = head_of(answer, false) + answer.text;
+    (void)co_await with_timeout(asio::async_write(socket, asio::buffer(text), asio::deferred), std::chrono::seconds{1});
+}
+
+}  // namespace diskless::http

@@ -1,0 +1,30 @@
+// Connection: one client's HTTP/1.1 connection, request after request, on its own strand. The only file of the service that reads and
+// writes a socket.
+#pragma once
+
+#include <chrono>
+
+#include "common/asio.hpp"
+#include "common/counters.hpp"
+#include "services/http/routes.hpp"
+
+namespace diskless::http {
+
+struct ConnectionLimits {
+    std::chrono::milliseconds idle{30'000};   ///< between requests, and for the head of one to arrive
+    std::chrono::milliseconds write{60'000};  ///< without the peer taking a byte
+};
+
+struct ConnectionCounters {
+    Counter& requests;
+    Counter& sent_bytes;
+};
+
+/// Serves until the peer leaves, a limit is reached, or it is cancelled. `routes` outlives it.
+asio::awaitable<void> serve_connection(asio::ip::tcp::socket socket, const Routes& routes, ConnectionLimits limits,
+                                       ConnectionCounters counters);
+
+/// Answers 503 and closes: there are too many connections.
+asio::awaitable<void> refuse_connection(asio::ip::tcp::socket socket);
+
+}  // namespace diskless::http

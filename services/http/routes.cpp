@@ -1,0 +1,47 @@
+#include "services/http/routes.hpp"
+
+#include <algorithm>
+#include <boost/url/parse.hpp>
+
+namespace diskless::http {
+namespace {
+
+/// "//boot//x" and "/boot/x" are one path: shim asks with two slashes.
+std::string single_slashes(std::string_view path) {
+    std::string out;
+    for (const char c : path) {
+        if (c != '/' || out.empty() || out.back() != '/') out += c;
+    }
+    return out;
+}
+
+}  // namespace
+
+void Routes::add(std::string path, Handler handler) { routes_.push_back({std::move(path), std::move(handler)}); }
+
+Answer Routes::answer(const Request& request, Ipv4Address peer) const {
+    using beast_http::status;
+    if (request.method() != beast_http::verb::get && request.method() != beast_http::verb::head) {
+        Answer answer = plain(status::method_not_allowed, "only GET and HEAD are answered here");
+        answer.headers.set(beast_http::field::allow, "GET, HEAD");
+        return answer;
+    }
+    const std::string target = single_slashes(request.target().substr(0, request.target().find('?'))) +
+                               std::string{request.target().substr(std::min(request.target().find('?'), request.target().size()))};
+    const auto url = boost::urls::parse_origin_form(target);
+    if (url.has_error()) return plain(status::bad_request, "the request's target is no URL path");
+    const boost::urls::url_view view = url.value();
+    const Asked asked{
+        .request = request, .peer = peer, .path = view.path(), .parameter = [view](std::string_view key) -> std::optional<std::string> {
+            const auto found = view.params().find(boost::urls::string_view{key.data(), key.size()});
+            if (found == view.params().end()) return std::nullopt;
+            const auto parameter = *found;
+            return std::string{parameter.value.data(), parameter.value.size()};
+        }};
+    const auto route = std::ranges::find_if(
+        routes_, [&](const Route& r) { return r.path.ends_with('/') ? asked.path.starts_with(r.path) : asked.path == r.path; });
+    if (route == routes_.end()) return plain(status::not_found, "nothing is here; boot files are under /boot/, scripts at /boot.ipxe");
+    return route->handler(asked);
+}
+
+}  // namespace diskless::http

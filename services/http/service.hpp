@@ -1,0 +1,50 @@
+// HttpService: boot files, scripts, health and metrics over HTTP/1.1 (RFC 9110, 9112). The API and the web page will be further routes.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "boot/address_book.hpp"
+#include "boot/catalog.hpp"
+#include "boot/event.hpp"
+#include "boot/plan.hpp"
+#include "common/asio.hpp"
+#include "common/counters.hpp"
+#include "config/config.hpp"
+#include "storage/boot_files.hpp"
+
+namespace diskless::http {
+
+struct Deps {
+    asio::any_io_executor executor;
+    const storage::BootFiles& files;
+    boot::CurrentCatalog& catalog;
+    boot::AddressBook& addresses;
+    CounterRegistry& counters;
+    boot::BootObserver& observer;
+    boot::BootServer server;
+    bool serves_unknown = false;  ///< machines nobody declared get the menu's script
+    std::string version;
+};
+
+class HttpService {
+ public:
+    HttpService(config::Http config, Deps deps);
+    ~HttpService();
+    HttpService(const HttpService&) = delete;
+    HttpService& operator=(const HttpService&) = delete;
+
+    /// Throws std::runtime_error with one clear line.
+    void bind(Ipv4Address address);
+    /// The strand on which run() must be spawned.
+    [[nodiscard]] asio::any_io_executor executor() const;
+    /// Serves until it is cancelled, then ends the connections.
+    asio::awaitable<void> run();
+    [[nodiscard]] std::uint16_t port() const;
+
+ private:
+    class Worker;
+    std::shared_ptr<Worker> worker_;
+};
+
+}  // namespace diskless::http
