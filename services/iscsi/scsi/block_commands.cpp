@@ -17,7 +17,11 @@ std::uint8_t flags_of(const Command& command) noexcept { return load_be<std::uin
 
 bool check_length(Command& command, const BlockRange& range, const storage::Geometry& geometry) {
     if (range.blocks * geometry.logical_block_bytes <= max_transfer_bytes) return true;
-    command.fail_field(command.cdb.size() >= 16 && load_be<std::uint8_t>(command.cdb, 0) >= 0x80 ? 10 : 7);
+    switch (load_be<std::uint8_t>(command.cdb, 0) >> 5) {  // where the transfer length is (SPC-4 4.3.4)
+        case 4: command.fail_field(10); break;
+        case 5: command.fail_field(6); break;
+        default: command.fail_field(7); break;
+    }
     return false;
 }
 

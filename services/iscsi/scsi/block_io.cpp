@@ -12,8 +12,8 @@ namespace {
 
 using storage::IoKind;
 
-/// WRITE SAME with a pattern goes to the device in pieces of this much.
-constexpr std::uint64_t pattern_chunk_bytes = std::uint64_t{512} << 10;
+/// WRITE SAME with a pattern goes to the device in pieces of this much, VERIFY reads in such: the memory one of them needs at most.
+constexpr std::uint64_t chunk_bytes = std::uint64_t{512} << 10;
 
 void prepare(storage::IoRequest& request, IoKind kind, std::uint64_t offset_bytes, std::uint64_t length_bytes) noexcept {
     request.kind = kind;
@@ -33,12 +33,12 @@ bool all_zero(ByteSpan bytes) noexcept {
 // The device reads whole blocks; where the initiator expects less, the tail of the last one goes to scratch and is forgotten.
 bool LogicalUnit::next_read(Command& command) {
     Command::Work& work = command.work_;
-    const std::uint64_t wanted = command.data.size();
+    const BlockRange range = decode_range(command.cdb);
+    const std::uint64_t wanted = std::min<std::uint64_t>(command.data.size(), bytes_of(range.blocks));
     if (work.step == 1 || wanted == 0) {
         command.data_in_bytes = wanted;
         return true;
     }
-    const BlockRange range = decode_range(command.cdb);
     const std::uint64_t block = device_->geometry().logical_block_bytes;
     const std::uint64_t tail = (block - wanted % block) % block;
     prepare(work, IoKind::read, bytes_of(range.lba), wanted + tail);
@@ -54,9 +54,9 @@ bool LogicalUnit::next_read(Command& command) {
 bool LogicalUnit::next_write(Command& command) {
     Command::Work& work = command.work_;
     const std::uint64_t block = device_->geometry().logical_block_bytes;
-    const std::uint64_t whole = command.data.size() / block * block;
-    if (work.step == 1 || whole == 0) return true;
     const BlockRange range = decode_range(command.cdb);
+    const std::uint64_t whole = std::min<std::uint64_t>(command.data.size() / block * block, bytes_of(range.blocks));
+    if (work.step == 1 || whole == 0) return true;
     bool knows_opcode = false;
     const bool verify = find_command(command.cdb, knows_opcode)->operation == Operation::write_and_verify;
     prepare(work, IoKind::write, bytes_of(range.lba), whole);
@@ -72,25 +72,23 @@ bool LogicalUnit::next_verify(Command& command) {
     if (command.data.size() < block) return true;  // nothing to compare with
     const BlockRange range = decode_range(command.cdb);
     const bool one_block = (load_be<std::uint8_t>(command.cdb, 1) >> 1 & 3) == 3;
-    const std::uint64_t length = one_block ? bytes_of(range.blocks) : command.data.size() / block * block;
-    if (work.step == 0) {
-        if (length > max_transfer_bytes) {
-            command.fail_field(1);
-            return true;
-        }
-        work.scratch.resize(length);
-        prepare(work, IoKind::read, bytes_of(range.lba), length);
-        work.pieces[0] = {work.scratch.data(), length};
-        work.buffers = std::span{work.pieces}.first(1);
-        return false;
+    const std::uint64_t asked = bytes_of(range.blocks);
+    const std::uint64_t length = one_block ? asked : std::min<std::uint64_t>(command.data.size() / block * block, asked);
+    const std::uint64_t done = work.step * chunk_bytes;
+    const std::uint64_t compared = done - (work.step == 0 ? 0 : chunk_bytes);
+    for (std::uint64_t at = 0; work.step != 0 && at < work.length_bytes; at += block) {
+        const std::byte* const expected = command.data.data() + (one_block ? 0 : compared + at);
+        if (std::memcmp(work.scratch.data() + at, expected, block) == 0) continue;
+        command.fail(SenseKey::miscompare, asc::miscompare_during_verify);
+        return true;
     }
-    for (std::uint64_t at = 0; at < length; at += block) {
-        if (std::memcmp(work.scratch.data() + at, command.data.data() + (one_block ? 0 : at), block) == 0) continue;
-        command.fail(SenseKey::miscompare, 0x1d00);
-        break;
-    }
-    work.scratch = {};
-    return true;
+    if (done >= length) return true;
+    const std::uint64_t now = std::min(chunk_bytes, length - done);
+    work.scratch.resize(now);
+    prepare(work, IoKind::read, bytes_of(range.lba) + done, now);
+    work.pieces[0] = {work.scratch.data(), now};
+    work.buffers = std::span{work.pieces}.first(1);
+    return false;
 }
 
 bool LogicalUnit::next_write_same(Command& command) {
@@ -112,12 +110,9 @@ bool LogicalUnit::next_write_same(Command& command) {
         work.may_discard = (load_be<std::uint8_t>(command.cdb, 1) & 0x08) != 0;
         return false;
     }
-    const std::uint64_t done = work.step * pattern_chunk_bytes;
-    if (done >= length) {
-        work.scratch = {};
-        return true;
-    }
-    const std::uint64_t now = std::min(pattern_chunk_bytes, length - done);
+    const std::uint64_t done = work.step * chunk_bytes;
+    if (done >= length) return true;
+    const std::uint64_t now = std::min(chunk_bytes, length - done);
     if (work.step == 0) {
         work.scratch.resize(now);
         for (std::uint64_t at = 0; at < now; at += block) std::memcpy(work.scratch.data() + at, command.data.data(), block);

@@ -36,11 +36,11 @@ constexpr std::array commands{
     CommandEntry{0x91, no_action, 16, Operation::synchronize_cache,
                  U{0x91, 0x02, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, 0x3f, control}},
     CommandEntry{0x93, no_action, 16, Operation::write_same, U{0x93, 0xf9, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, 0x3f, control}},
-    CommandEntry{0x9e, 0x10, 16, Operation::read_capacity_16, U{0x9e, 0x1f, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, 0x01, control}},
+    CommandEntry{0x9e, 0x10, 16, Operation::read_capacity_16, U{0x9e, 0x10, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, ff, 0x01, control}},
     CommandEntry{0xa0, no_action, 12, Operation::report_luns, U{0xa0, 0, ff, 0, 0, 0, ff, ff, ff, ff, 0, control}},
-    CommandEntry{0xa3, 0x0c, 12, Operation::report_supported_operation_codes, U{0xa3, 0x1f, 0x87, ff, ff, ff, ff, ff, ff, ff, 0, control}},
+    CommandEntry{0xa3, 0x0c, 12, Operation::report_supported_operation_codes, U{0xa3, 0x0c, 0x87, ff, ff, ff, ff, ff, ff, ff, 0, control}},
     CommandEntry{0xa3, 0x0d, 12, Operation::report_supported_task_management_functions,
-                 U{0xa3, 0x1f, 0x80, 0, 0, 0, ff, ff, ff, ff, 0, control}},
+                 U{0xa3, 0x0d, 0x80, 0, 0, 0, ff, ff, ff, ff, 0, control}},
     CommandEntry{0xa8, no_action, 12, Operation::read, U{0xa8, 0xf8, ff, ff, ff, ff, ff, ff, ff, ff, 0x3f, control}},
     CommandEntry{0xaa, no_action, 12, Operation::write, U{0xaa, 0xf8, ff, ff, ff, ff, ff, ff, ff, ff, 0x3f, control}},
     CommandEntry{0xae, no_action, 12, Operation::write_and_verify, U{0xae, 0xf2, ff, ff, ff, ff, ff, ff, ff, ff, 0x3f, control}},
@@ -49,9 +49,9 @@ constexpr std::array commands{
 
 /// opcode -> index of its first entry, or -1: one look for every command on the hot path.
 constexpr auto index_by_opcode = [] {
-    std::array<std::int8_t, 256> index{};
+    std::array<std::int16_t, 256> index{};
     index.fill(-1);
-    for (std::size_t i = commands.size(); i-- > 0;) index[commands[i].opcode] = static_cast<std::int8_t>(i);
+    for (std::size_t i = commands.size(); i-- > 0;) index[commands[i].opcode] = static_cast<std::int16_t>(i);
     return index;
 }();
 

@@ -33,12 +33,13 @@ enum class Operation : std::uint8_t {
 };
 
 struct CommandEntry {
-    std::uint8_t opcode;
+    std::uint8_t opcode = 0;
     std::optional<std::uint8_t> service_action;
-    std::uint8_t cdb_bytes;
-    Operation operation;
-    /// CDB usage data (SPC-4 6.35.3): the bits of each byte that the unit evaluates. Byte 0 is the opcode itself.
-    std::array<std::uint8_t, 16> usage;
+    std::uint8_t cdb_bytes = 0;
+    Operation operation = Operation::test_unit_ready;
+    /// CDB usage data (SPC-4 6.35.3): the bits of each byte that the unit evaluates. Byte 0 is the opcode itself, and a
+    /// service action is itself too, not a mask.
+    std::array<std::uint8_t, 16> usage{};
 };
 
 [[nodiscard]] std::span<const CommandEntry> all_commands() noexcept;

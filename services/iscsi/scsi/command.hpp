@@ -110,6 +110,7 @@ class Command {
         sense = {};
         data = {};
         work_.unit.reset();
+        if (work_.scratch.capacity() > max_kept_scratch_bytes) work_.scratch = {};
     }
 
  protected:
@@ -122,6 +123,9 @@ class Command {
     friend class LogicalUnit;
     friend class LunMap;
 
+    /// What an idle command keeps: the end of a block that a READ had no room for.
+    static constexpr std::size_t max_kept_scratch_bytes = 4096;
+
     /// The unit's own notes while it works on the command; here, so that no command allocates. Only `scratch` does, and only for rare
     /// commands.
     struct Work final : storage::IoRequest {
@@ -132,7 +136,6 @@ class Command {
         std::array<iovec, 2> pieces{};
         std::uint32_t step = 0;  // commands of several device requests: which one is under way
         std::vector<std::byte> scratch;
-        std::vector<iovec> repeats;
     };
     Work work_;
 };

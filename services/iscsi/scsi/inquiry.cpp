@@ -94,7 +94,8 @@ void write_standard_inquiry(ByteWriter& out, bool unit_present) {
     out.text(product);
     out.text(revision);
     out.zeros(58 - 36);
-    for (const std::uint16_t version : std::to_array<std::uint16_t>({0x00a0, 0x0960, 0x0460, 0x04c0})) out.be(version);  // SAM-5, iSCSI, SPC-4, SBC-3
+    for (const std::uint16_t version : std::to_array<std::uint16_t>({0x00a0, 0x0960, 0x0460, 0x04c0}))
+        out.be(version);  // SAM-5, iSCSI, SPC-4, SBC-3
     out.zeros(96 - 66);
 }
 

@@ -196,6 +196,14 @@ void LogicalUnit::post_attention(std::uint64_t nexus, std::uint16_t asc_ascq) {
     pending_attentions_.fetch_add(1, std::memory_order_release);
 }
 
+void LogicalUnit::withdraw_attention(const ITNexus& nexus, std::uint16_t asc_ascq) {
+    if (pending_attentions_.load(std::memory_order_acquire) == 0) return;
+    const std::lock_guard lock{mutex_};
+    if (const auto found = attentions_.find(nexus.id); found != attentions_.end()) {
+        pending_attentions_.fetch_sub(std::erase(found->second, asc_ascq), std::memory_order_release);
+    }
+}
+
 void LogicalUnit::post_attention_to_others(const ITNexus* except, std::uint16_t asc_ascq) {
     std::vector<std::uint64_t> nexuses;
     {
@@ -229,7 +237,7 @@ void LogicalUnit::reset(const ITNexus* by) {
         mode_ = {};
         write_protected_.store(false, std::memory_order_relaxed);
     }
-    post_attention_to_others(by, asc::device_internal_reset);
+    post_attention_to_others(by, asc::bus_device_reset_function_occurred);
 }
 
 ModeState LogicalUnit::mode() const {

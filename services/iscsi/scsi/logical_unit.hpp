@@ -30,6 +30,8 @@ class LogicalUnit : public std::enable_shared_from_this<LogicalUnit> {
 
     /// A unit attention for one nexus, or for all but one (nullptr: for all). Reported once each, oldest first (SAM-5 5.14).
     void post_attention(std::uint64_t nexus, std::uint16_t asc_ascq);
+    /// What a nexus need no longer be told, because it has just found out.
+    void withdraw_attention(const ITNexus& nexus, std::uint16_t asc_ascq);
     void post_attention_to_others(const ITNexus* except, std::uint16_t asc_ascq);
     void attach(const ITNexus& nexus);
     void detach(const ITNexus& nexus);

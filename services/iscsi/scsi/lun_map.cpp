@@ -86,7 +86,12 @@ void LunMap::report_luns(Command& command) {
     const auto select = load_be<std::uint8_t>(command.cdb, 2);
     if (load_be<std::uint32_t>(command.cdb, 6) < 16) return command.fail_field(6);
     if (select > 2) return command.fail_field(2);
-    const Units listed = select == 1 ? Units{} : units();
+    const Units all = units();
+    // SPC-4 6.33: whoever reads the list has learnt that it has changed.
+    for (const auto& unit : all) {
+        if (command.nexus != nullptr) unit->withdraw_attention(*command.nexus, asc::reported_luns_data_has_changed);
+    }
+    const Units listed = select == 1 ? Units{} : all;
     std::array<std::byte, max_parameter_bytes> room{};
     ByteWriter out{room};
     out.be(static_cast<std::uint32_t>(listed.size() * 8));
@@ -118,6 +123,10 @@ void LunMap::replace(Units units) {
     for (const auto& unit : units) {
         if (std::ranges::find(units_, unit) != units_.end()) continue;
         for (const ITNexus& nexus : nexuses_) unit->attach(nexus);
+    }
+    for (const auto& unit : units_) {
+        if (std::ranges::find(units, unit) != units.end()) continue;
+        for (const ITNexus& nexus : nexuses_) unit->detach(nexus);
     }
     units_ = std::move(units);
     for (const auto& unit : units_) unit->post_attention_to_others(nullptr, asc::reported_luns_data_has_changed);

@@ -33,14 +33,14 @@ void caching(ByteWriter& out, const Context& context) {
     out.zeros(17);
 }
 
-// SPC-4 7.5.8
+// SPC-4 7.5.8. The mask of changeable bits is zero: there is no MODE SELECT to change them.
 void control_page(ByteWriter& out, const Context& context) {
     const bool changeable = context.control == PageControl::changeable;
     const bool current = context.control == PageControl::current;
     header(out, 0x0a, 10);
-    out.u8(changeable || (current && context.state.descriptor_sense) ? 0x04 : 0);        // D_SENSE
-    out.u8(changeable ? 0 : 0x10);                                                       // unrestricted reordering
-    out.u8(changeable || (current && context.state.software_write_protect) ? 0x08 : 0);  // SWP
+    out.u8(current && context.state.descriptor_sense ? 0x04 : 0);        // D_SENSE
+    out.u8(changeable ? 0 : 0x10);                                       // unrestricted reordering
+    out.u8(current && context.state.software_write_protect ? 0x08 : 0);  // SWP
     out.zeros(3);
     out.be<std::uint16_t>(changeable ? 0 : 0xffff);  // busy timeout: unlimited
     out.be<std::uint16_t>(0);

@@ -11,6 +11,7 @@ namespace asc {
 inline constexpr std::uint16_t none = 0x0000;
 inline constexpr std::uint16_t write_error = 0x0c00;
 inline constexpr std::uint16_t unrecovered_read_error = 0x1100;
+inline constexpr std::uint16_t miscompare_during_verify = 0x1d00;
 inline constexpr std::uint16_t parameter_list_length_error = 0x1a00;
 inline constexpr std::uint16_t invalid_command_operation_code = 0x2000;
 inline constexpr std::uint16_t lba_out_of_range = 0x2100;
@@ -20,7 +21,7 @@ inline constexpr std::uint16_t invalid_field_in_parameter_list = 0x2600;
 inline constexpr std::uint16_t write_protected = 0x2700;
 inline constexpr std::uint16_t space_allocation_failed = 0x2707;
 inline constexpr std::uint16_t power_on_or_reset = 0x2900;
-inline constexpr std::uint16_t device_internal_reset = 0x2903;
+inline constexpr std::uint16_t bus_device_reset_function_occurred = 0x2903;
 inline constexpr std::uint16_t capacity_has_changed = 0x2a09;
 inline constexpr std::uint16_t commands_cleared_by_another_initiator = 0x2f00;
 inline constexpr std::uint16_t saving_parameters_not_supported = 0x3900;

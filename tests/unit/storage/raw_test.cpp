@@ -52,7 +52,7 @@ class Waiting final : public IoRequest {
 };
 
 error_code perform(BlockDevice& device, IoKind kind, std::uint64_t offset, MutableByteSpan bytes, bool fua = false,
-                                  bool may_discard = false) {
+                   bool may_discard = false) {
     // Two pieces, so that gather and scatter are tried throughout.
     const std::size_t half = bytes.size() / 2;
     const std::array<iovec, 2> pieces{{{bytes.data(), half}, {bytes.data() + half, bytes.size() - half}}};
