@@ -26,6 +26,8 @@ struct Server {
     std::string user;              ///< drop privileges to this user once all sockets are bound; empty: stay
     std::string io = "auto";       ///< disk backend: "auto", "uring", "threads"
     unsigned storage_threads = 8;  ///< of the thread-pool backend
+
+    friend bool operator==(const Server&, const Server&) = default;
 };
 
 enum class DhcpMode : std::uint8_t { server, proxy, off };
@@ -37,6 +39,8 @@ struct Subnet {
     std::vector<Ipv4Address> dns;
     std::string domain;
     std::chrono::seconds lease_time = 12h;
+
+    friend bool operator==(const Subnet&, const Subnet&) = default;
 };
 
 struct Dhcp {
@@ -47,6 +51,8 @@ struct Dhcp {
     bool authoritative = true;         ///< NAK addresses that are wrong on this network
     std::uint32_t max_leases = 65536;  ///< bound on memory: beyond it new clients get nothing
     std::vector<Subnet> subnets;
+
+    friend bool operator==(const Dhcp&, const Dhcp&) = default;
 };
 
 struct Tftp {
@@ -57,6 +63,8 @@ struct Tftp {
     std::uint16_t max_windowsize = 64;
     std::chrono::milliseconds retransmit = 1s;
     unsigned max_retransmits = 6;
+
+    friend bool operator==(const Tftp&, const Tftp&) = default;
 };
 
 struct Http {
@@ -66,6 +74,8 @@ struct Http {
     std::uint32_t max_connections = 2048;
     std::chrono::milliseconds idle_timeout = 30s;   ///< keep-alive silence, and the time a request's head may take
     std::chrono::milliseconds write_timeout = 60s;  ///< a peer that takes no byte for so long is gone
+
+    friend bool operator==(const Http&, const Http&) = default;
 };
 
 struct Iscsi {
@@ -77,6 +87,12 @@ struct Iscsi {
     std::chrono::milliseconds login_timeout = 15s;          ///< from accept to full feature phase
     std::uint32_t queue_depth = 128;                        ///< commands in flight per session: the command window
     std::uint64_t buffer_bytes = std::uint64_t{256} << 20;  ///< data of all commands in flight together
+    std::chrono::milliseconds ping_interval = 30s;          ///< silence after which a session is asked for a sign of life
+    std::chrono::milliseconds probe_timeout = 10s;          ///< for an old session when its initiator logs in anew: a peer that does not
+                                                            ///< even acknowledge for so long is gone
+    std::chrono::milliseconds stop_timeout = 5s;            ///< on stop: for commands in flight to end
+
+    friend bool operator==(const Iscsi&, const Iscsi&) = default;
 };
 
 enum class UnknownPolicy : std::uint8_t { ignore, enroll, menu };
@@ -84,6 +100,8 @@ enum class UnknownPolicy : std::uint8_t { ignore, enroll, menu };
 struct UnknownClients {
     UnknownPolicy policy = UnknownPolicy::ignore;
     std::string group;
+
+    friend bool operator==(const UnknownClients&, const UnknownClients&) = default;
 };
 
 struct Config {

@@ -48,7 +48,9 @@ void copy_sparse(const std::filesystem::path& from, const std::filesystem::path&
         off_t out = at;
         while (in < end) {
             const ssize_t n = ::copy_file_range(source.get(), &in, copy.get(), &out, static_cast<std::size_t>(end - in), 0);
-            if (n <= 0) throw std::runtime_error{fmt::format("copying {} to {}: {}", from.string(), to.string(), n < 0 ? std::strerror(errno) : "it became shorter")};
+            if (n <= 0)
+                throw std::runtime_error{
+                    fmt::format("copying {} to {}: {}", from.string(), to.string(), n < 0 ? std::strerror(errno) : "it became shorter")};
         }
         at = end;
     }
@@ -66,7 +68,9 @@ bool is_qcow2(const std::filesystem::path& path) {
 DiskLibrary::DiskLibrary(std::filesystem::path data_dir, std::shared_ptr<storage::Backend> backend)
     : data_dir_{std::move(data_dir)}, backend_{std::move(backend)} {}
 
-std::filesystem::path DiskLibrary::under_data_dir(const std::filesystem::path& path) const { return path.is_absolute() ? path : data_dir_ / path; }
+std::filesystem::path DiskLibrary::under_data_dir(const std::filesystem::path& path) const {
+    return path.is_absolute() ? path : data_dir_ / path;
+}
 
 std::filesystem::path DiskLibrary::disk_path(std::string_view owner, const boot::Disk& disk) const {
     return data_dir_ / "disks" / fmt::format("{}-lun{}.img", owner, disk.lun);
@@ -116,9 +120,12 @@ std::shared_ptr<storage::BlockDevice> DiskLibrary::open_disk(const boot::Catalog
     const boot::Image* image = catalog.image(std::string_view{reference}.substr(0, reference.find('@')));
     if (image == nullptr) throw std::runtime_error{fmt::format("there is no image {}", reference)};
     const auto path = under_data_dir(image->file);
-    if (is_qcow2(path)) throw std::runtime_error{fmt::format("image {} is qcow2, which this version cannot serve; convert it: qemu-img convert -O raw", path.string())};
+    if (is_qcow2(path))
+        throw std::runtime_error{
+            fmt::format("image {} is qcow2, which this version cannot serve; convert it: qemu-img convert -O raw", path.string())};
     if (disk.mode == boot::DiskMode::ephemeral) {
-        throw std::runtime_error{"mode \"ephemeral\" needs copy-on-write disks, which this version does not have; use \"persistent\" or \"read-only\""};
+        throw std::runtime_error{
+            "mode \"ephemeral\" needs copy-on-write disks, which this version does not have; use \"persistent\" or \"read-only\""};
     }
     if (read_only || disk.mode == boot::DiskMode::shared) return open_file(path, {.read_only = true});
     return open_file(private_copy(path, owner, disk), {});

@@ -78,7 +78,7 @@ def breaches(path: pathlib.Path) -> list[str]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if match := INCLUDE.match(line):
             included = match.group(1)
-            if not (ROOT / included).exists():
+            if not (ROOT / included).exists() and not (ROOT / f"{included}.in").exists():
                 found.append(f'{name}:{number}: "{included}" is not a path from the top of the house')
             elif not may_include(room, included):
                 found.append(f'{name}:{number}: {room} may not include "{included}"')

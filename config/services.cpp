@@ -1,0 +1,59 @@
+// [tftp], [http] and [iscsi].
+#include <limits>
+
+#include "config/names.hpp"
+#include "config/tables.hpp"
+
+namespace diskless::config {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::uint64_t max_sessions = 1'000'000;  // a slip of the finger, not a limit anybody meets: memory ends first
+constexpr milliseconds longest_timeout = 24h;
+
+std::optional<std::string> parse_target_prefix(std::string_view text) noexcept {
+    return is_target_prefix(text) ? std::optional{std::string{text}} : std::nullopt;
+}
+
+}  // namespace
+
+void read_tftp(TableReader table, Tftp& tftp, ServicePlaces& places) {
+    places.tftp_port = table.whole("port", tftp.port, 0);
+    places.tftp_root = table.path("root", tftp.root);
+    table.whole("max_transfers", tftp.max_transfers, 1, max_sessions);
+    table.whole("max_blksize", tftp.max_blksize, 512, 65464);   // RFC 2348
+    table.whole("max_windowsize", tftp.max_windowsize, 1);      // RFC 7440
+    table.duration("retransmit", tftp.retransmit, 10ms, 255s);  // RFC 2349: the timeout a client may ask for ends at 255
+    table.whole("max_retransmits", tftp.max_retransmits, 1, 100);
+    table.finish();
+}
+
+void read_http(TableReader table, Http& http, ServicePlaces& places) {
+    places.http_port = table.whole("port", http.port, 0);
+    places.http_root = table.path("root", http.root);
+    places.tls_cert = table.path("tls_cert", http.tls_cert);
+    places.tls_key = table.path("tls_key", http.tls_key);
+    table.whole("max_connections", http.max_connections, 1, max_sessions);
+    table.duration("idle_timeout", http.idle_timeout, 100ms, longest_timeout);
+    table.duration("write_timeout", http.write_timeout, 100ms, longest_timeout);
+    table.finish();
+}
+
+void read_iscsi(TableReader table, Iscsi& iscsi, ServicePlaces& places) {
+    places.iscsi_port = table.whole("port", iscsi.port, 0);
+    std::optional<std::string> prefix;
+    table.parsed("target_prefix", prefix, parse_target_prefix,
+                 "\"iqn.\", the year and month since when you own a domain, and the domain reversed, in lower case, such as "
+                 "\"iqn.2026-11.lan.lab\"");
+    if (prefix) iscsi.target_prefix = *prefix;
+    table.whole("max_sessions", iscsi.max_sessions, 1, max_sessions);
+    table.whole("max_connections", iscsi.max_connections, 1, max_sessions);
+    table.duration("session_timeout", iscsi.session_timeout, 1s, milliseconds{24h} * 30);
+    table.duration("login_timeout", iscsi.login_timeout, 100ms, longest_timeout);
+    table.whole("queue_depth", iscsi.queue_depth, 1, 65536);
+    table.size("buffer_bytes", iscsi.buffer_bytes, std::uint64_t{1} << 20);
+    table.finish();
+}
+
+}  // namespace diskless::config

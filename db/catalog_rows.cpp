@@ -1,0 +1,227 @@
+#include "db/catalog_rows.hpp"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace diskless::db {
+namespace {
+
+// ---- values of columns ----
+
+[[noreturn]] void damaged(std::string_view what, std::string_view value) {
+    throw StoreError{fmt::format("the database holds a wrong {}: '{}'", what, value), SQLITE_CORRUPT};
+}
+
+template<class T>
+T must(const std::optional<T>& value, std::string_view what, std::string_view text) {
+    if (!value) damaged(what, text);
+    return *value;
+}
+
+template<class T>
+std::optional<T> parsed(const Statement& row, int column, std::string_view what) {
+    if (row.is_null(column)) return std::nullopt;
+    return must(T::parse(row.text(column)), what, row.text(column));
+}
+
+template<class T>
+std::optional<std::string> text_of(const std::optional<T>& value) {
+    return value ? std::optional{value->text()} : std::nullopt;
+}
+
+// ---- reading ----
+
+/// boot, kernel, initrd, cmdline, script, loader, has_disks, from `column` on.
+boot::BootSettings settings_of(const Statement& row, int column) {
+    boot::BootSettings settings;
+    if (!row.is_null(column)) settings.boot = must(boot::boot_method(row.text(column)), "boot method", row.text(column));
+    settings.kernel = row.optional_text(column + 1);
+    settings.initrd = row.optional_text(column + 2);
+    settings.cmdline = row.optional_text(column + 3);
+    settings.script = row.optional_text(column + 4);
+    settings.loader = row.optional_text(column + 5);
+    if (row.integer(column + 6) != 0) settings.disks.emplace();
+    return settings;
+}
+
+boot::Disk disk_of(const Statement& row) {
+    boot::Disk disk{.lun = static_cast<std::uint16_t>(row.integer(3)), .description = std::string{row.text(8)}};
+    const std::string_view source = row.text(4);
+    const auto size_bytes = static_cast<std::uint64_t>(row.integer(6));
+    if (source == "image") disk.source = boot::ImageSource{std::string{row.text(5)}};
+    if (source == "blank") disk.source = boot::BlankSource{size_bytes};
+    if (source == "file") disk.source = boot::FileSource{row.text(5), size_bytes};
+    disk.mode = must(boot::disk_mode(row.text(7)), "disk mode", row.text(7));
+    return disk;
+}
+
+template<class Entries>
+auto index_of(Entries& entries) {
+    std::unordered_map<std::string_view, decltype(&*entries.begin())> index;
+    for (auto& entry : entries) index.emplace(entry.name, &entry);
+    return index;
+}
+
+void read_disks(Connection& connection, boot::CatalogData& data) {
+    const auto clients = index_of(data.clients);
+    const auto groups = index_of(data.groups);
+    const auto targets = index_of(data.targets);
+    Statement row = connection.statement(
+        "SELECT client, group_name, target, lun, source, name, size_bytes, mode, description FROM disks ORDER BY position");
+    while (row.step()) {
+        if (!row.is_null(0)) {
+            if (auto& disks = clients.at(row.text(0))->settings.disks) disks->push_back(disk_of(row));
+        } else if (!row.is_null(1)) {
+            if (auto& disks = groups.at(row.text(1))->settings.disks) disks->push_back(disk_of(row));
+        } else {
+            targets.at(row.text(2))->luns.push_back(disk_of(row));
+        }
+    }
+}
+
+void read_client_lists(Connection& connection, boot::CatalogData& data) {
+    const auto clients = index_of(data.clients);
+    const auto targets = index_of(data.targets);
+    Statement macs = connection.statement("SELECT client, mac FROM client_macs ORDER BY client, position");
+    while (macs.step()) clients.at(macs.text(0))->macs.push_back(must(MacAddress::parse(macs.text(1)), "MAC address", macs.text(1)));
+    Statement initiators = connection.statement("SELECT client, target, pattern FROM initiators ORDER BY position");
+    while (initiators.step()) {
+        auto& list = initiators.is_null(0) ? targets.at(initiators.text(1))->initiators : clients.at(initiators.text(0))->initiators;
+        list.emplace_back(initiators.text(2));
+    }
+}
+
+// ---- writing ----
+
+std::optional<std::string_view> name_of(const std::optional<boot::BootMethod>& method) {
+    return method ? std::optional{boot::name_of(*method)} : std::nullopt;
+}
+
+struct Owner {
+    std::optional<std::string_view> client, group, target;
+};
+
+void insert_disks(Connection& connection, const Owner& owner, const std::vector<boot::Disk>& disks) {
+    for (std::size_t i = 0; i < disks.size(); ++i) {
+        const boot::Disk& disk = disks[i];
+        std::string_view source = "blank";
+        std::string name;
+        std::uint64_t size_bytes = 0;
+        if (const auto* const image = std::get_if<boot::ImageSource>(&disk.source)) {
+            source = "image";
+            name = image->image;
+        } else if (const auto* const file = std::get_if<boot::FileSource>(&disk.source)) {
+            source = "file";
+            name = file->path.native();
+            size_bytes = file->size_bytes;
+        } else if (const auto* const blank = std::get_if<boot::BlankSource>(&disk.source)) {
+            size_bytes = blank->size_bytes;
+        }
+        connection
+            .statement(
+                "INSERT INTO disks (client, group_name, target, position, lun, source, name, size_bytes, mode, description) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            .run(owner.client, owner.group, owner.target, i, disk.lun, source, name, size_bytes, boot::name_of(disk.mode),
+                 disk.description);
+    }
+}
+
+void insert_initiators(Connection& connection, const Owner& owner, const std::vector<std::string>& patterns) {
+    for (std::size_t i = 0; i < patterns.size(); ++i)
+        connection.statement("INSERT INTO initiators (client, target, position, pattern) VALUES (?, ?, ?, ?)")
+            .run(owner.client, owner.target, i, patterns[i]);
+}
+
+void insert(Connection& connection, const boot::Image& image) {
+    connection.statement("INSERT INTO images (name, file, declared) VALUES (?, ?, ?)").run(image.name, image.file.native(), image.declared);
+}
+
+void insert(Connection& connection, const boot::Group& group) {
+    const boot::BootSettings& settings = group.settings;
+    connection
+        .statement(
+            "INSERT INTO groups (name, boot, kernel, initrd, cmdline, script, loader, has_disks, declared) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
+            "?)")
+        .run(group.name, name_of(settings.boot), settings.kernel, settings.initrd, settings.cmdline, settings.script, settings.loader,
+             settings.disks.has_value(), group.declared);
+    if (settings.disks) insert_disks(connection, {.group = group.name}, *settings.disks);
+}
+
+void insert(Connection& connection, const boot::Target& target) {
+    connection.statement("INSERT INTO targets (name, declared) VALUES (?, ?)").run(target.name, target.declared);
+    insert_initiators(connection, {.target = target.name}, target.initiators);
+    insert_disks(connection, {.target = target.name}, target.luns);
+}
+
+/// Everything that changed goes before anything comes: a MAC may move from one client to another.
+template<class Entry>
+void replace_changed(Connection& connection, const std::vector<Entry>& present, const std::vector<Entry>& wanted, std::string_view remove) {
+    const auto wanted_by_name = index_of(wanted);
+    std::unordered_set<std::string_view> unchanged;
+    for (const Entry& entry : present) {
+        const auto found = wanted_by_name.find(entry.name);
+        if (found != wanted_by_name.end() && *found->second == entry) {
+            unchanged.insert(entry.name);
+        } else {
+            connection.statement(remove).run(entry.name);
+        }
+    }
+    for (const Entry& entry : wanted) {
+        if (!unchanged.contains(entry.name)) insert(connection, entry);
+    }
+}
+
+}  // namespace
+
+void insert(Connection& connection, const boot::ClientEntry& client) {
+    const boot::BootSettings& settings = client.settings;
+    connection
+        .statement(
+            "INSERT INTO clients (name, uuid, address, group_name, boot, kernel, initrd, cmdline, script, loader, has_disks, declared) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .run(client.name, text_of(client.uuid), text_of(client.address), client.group, name_of(settings.boot), settings.kernel,
+             settings.initrd, settings.cmdline, settings.script, settings.loader, settings.disks.has_value(), client.declared);
+    for (std::size_t i = 0; i < client.macs.size(); ++i)
+        connection.statement("INSERT INTO client_macs (mac, client, position) VALUES (?, ?, ?)").run(client.macs[i].text(), client.name, i);
+    insert_initiators(connection, {.client = client.name}, client.initiators);
+    if (settings.disks) insert_disks(connection, {.client = client.name}, *settings.disks);
+}
+
+boot::CatalogData read_catalog(Connection& connection) {
+    boot::CatalogData data;
+    Statement images = connection.statement("SELECT name, file, declared FROM images ORDER BY name");
+    while (images.step()) data.images.push_back({std::string{images.text(0)}, images.text(1), images.integer(2) != 0});
+    Statement groups =
+        connection.statement("SELECT name, declared, boot, kernel, initrd, cmdline, script, loader, has_disks FROM groups ORDER BY name");
+    while (groups.step())
+        data.groups.push_back(
+            {.name = std::string{groups.text(0)}, .settings = settings_of(groups, 2), .declared = groups.integer(1) != 0});
+    Statement clients = connection.statement(
+        "SELECT name, declared, uuid, address, group_name, boot, kernel, initrd, cmdline, script, loader, has_disks FROM clients ORDER BY "
+        "name");
+    while (clients.step())
+        data.clients.push_back({.name = std::string{clients.text(0)},
+                                .uuid = parsed<Uuid>(clients, 2, "UUID"),
+                                .address = parsed<Ipv4Address>(clients, 3, "address"),
+                                .group = std::string{clients.text(4)},
+                                .settings = settings_of(clients, 5),
+                                .declared = clients.integer(1) != 0});
+    Statement targets = connection.statement("SELECT name, declared FROM targets ORDER BY name");
+    while (targets.step()) data.targets.push_back({.name = std::string{targets.text(0)}, .declared = targets.integer(1) != 0});
+    read_client_lists(connection, data);
+    read_disks(connection, data);
+    return data;
+}
+
+void write_changes(Connection& connection, const boot::CatalogData& present, const boot::CatalogData& wanted) {
+    replace_changed(connection, present.images, wanted.images, "DELETE FROM images WHERE name = ?");
+    replace_changed(connection, present.groups, wanted.groups, "DELETE FROM groups WHERE name = ?");
+    replace_changed(connection, present.clients, wanted.clients, "DELETE FROM clients WHERE name = ?");
+    replace_changed(connection, present.targets, wanted.targets, "DELETE FROM targets WHERE name = ?");
+}
+
+}  // namespace diskless::db

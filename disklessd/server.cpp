@@ -1,0 +1,365 @@
+#include "disklessd/server.hpp"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <csignal>
+#include <optional>
+#include <set>
+
+#include "common/log.hpp"
+#include "common/runtime.hpp"
+#include "common/systemd.hpp"
+#include "common/task_group.hpp"
+#include "common/text.hpp"
+#include "common/timeout.hpp"
+#include "db/boots.hpp"
+#include "db/catalog.hpp"
+#include "db/database.hpp"
+#include "db/events.hpp"
+#include "db/leases.hpp"
+#include "disklessd/boot_recorder.hpp"
+#include "disklessd/disk_library.hpp"
+#include "disklessd/enrollment.hpp"
+#include "disklessd/generated_files.hpp"
+#include "disklessd/interface_address.hpp"
+#include "disklessd/privileges.hpp"
+#include "disklessd/version.hpp"
+#include "services/dhcp/service.hpp"
+#include "services/http/service.hpp"
+#include "services/iscsi/service.hpp"
+#include "services/tftp/service.hpp"
+
+namespace diskless {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// All of stopping together: then the process ends whatever is left. More than what [iscsi] gives commands in flight.
+constexpr auto stop_limit = 20s;
+/// How long the list of addresses with live sessions may be old.
+constexpr auto in_use_age = 1s;
+
+/// Where the services listen and what clients are told.
+struct Network {
+    std::string interface;
+    Ipv4Address address;
+};
+
+Network network_of(const config::Server& server) {
+    if (server.address) {
+        // With an address alone, DHCP still wants the interface: broadcasts and frames need one. Loopback has no clients without an
+        // address.
+        std::string interface = server.interface.empty() ? interface_with_address(*server.address) : server.interface;
+        if (interface == "lo") interface.clear();
+        return {interface, *server.address};
+    }
+    if (server.interface.empty())
+        throw std::runtime_error{"the boot network is not named; set [server] interface = \"eth1\" or address = \"192.168.77.1\""};
+    return {server.interface, address_of_interface(server.interface)};
+}
+
+/// Every disk, session and boot file is a descriptor; the soft limit of 1024 is for programs that use select().
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// The disks of the library, as the iSCSI service wants them.
+class LibraryLuns final : public iscsi::LunProvider {
+ public:
+    explicit LibraryLuns(const DiskLibrary& disks) : disks_{disks} {}
+
+    asio::awaitable<std::expected<std::vector<iscsi::Lun>, std::string>> open(const iscsi::TargetRef& target) override {
+        std::vector<iscsi::Lun> luns;
+        for (OpenDisk& disk : disks_.disks_of(target.name))
+            luns.push_back({disk.disk.lun, std::move(disk.device), std::move(disk.disk.description)});
+        if (luns.empty() && !target.disks.empty())
+            co_return std::unexpected{std::string{"none of its disks can be served; see disk.unavailable above"}};
+        co_return luns;
+    }
+
+ private:
+    const DiskLibrary& disks_;
+};
+
+}  // namespace
+
+struct Server::Parts {
+    explicit Parts(config::Config configuration);
+
+    // --- in the order of start; what comes later uses what came before -----------------------------------------------------------------
+    config::Config config;
+    Network network;
+    CounterRegistry counters;
+    Runtime runtime;
+    db::Database database;
+    db::CatalogStore clients;
+    db::LeaseStore leases;
+    db::BootStore boots;
+    db::EventStore events;
+    boot::CurrentCatalog catalog;
+    boot::AddressBook addresses;
+    BootRecorder recorder;
+    DiskLibrary disks;
+    LibraryLuns luns;
+    storage::BootFiles tftp_files, http_files;
+    asio::thread_pool slow{1};  // reloads: reading files, opening disks
+    TaskGroup services;
+    TaskGroup chores;
+    Enrollment enrollment;
+    std::optional<iscsi::IscsiService> iscsi;
+    std::optional<dhcp::DhcpService> dhcp;
+    std::optional<tftp::TftpService> tftp;
+    std::optional<http::HttpService> http;
+
+    [[nodiscard]] boot::BootServer boot_server() const;
+    [[nodiscard]] bool serves_unknown() const noexcept { return config.unknown_clients.policy == config::UnknownPolicy::menu; }
+    void refuse_what_is_not_there() const;
+    void make_services();
+    void bind();
+    void spawn();
+    asio::awaitable<void> obey_signals();
+    asio::awaitable<void> reload();
+    asio::awaitable<void> stop();
+    void use_catalog(boot::CatalogData data);
+    void warn_of_restart(const config::Config& fresh) const;
+    [[nodiscard]] bool in_use(Ipv4Address address);
+
+    std::set<std::string> addresses_in_use;  // of live sessions; only DHCP's strand touches these two
+    std::chrono::steady_clock::time_point addresses_seen;
+};
+
+Server::Parts::Parts(config::Config configuration)
+    : config{std::move(configuration)},
+      network{network_of(config.server)},
+      runtime{config.server.io_threads},
+      database{config.server.data_dir, counters},
+      clients{database},
+      leases{database},
+      boots{database},
+      events{database},
+      catalog{std::make_shared<const boot::Catalog>(clients.synchronise_at_start(config.declared))},
+      recorder{[this](MacAddress mac, const boot::BootTimeline& timeline) { boots.keep(mac, timeline); }},
+      disks{config.server.data_dir, storage::make_backend(config.server.io, config.server.storage_threads)},
+      luns{disks},
+      tftp_files{config.tftp.root},
+      http_files{config.http.root},
+      services{runtime.executor(), "services"},
+      chores{runtime.executor(), "chores"},
+      enrollment{chores, clients, events, config.unknown_clients.group, [this](boot::CatalogData data) { use_catalog(std::move(data)); }} {
+    refuse_what_is_not_there();
+    std::filesystem::create_directories(config.tftp.root);
+    for (const std::string& failure : disks.open(*catalog.get())) {
+        // A declared file that is missing, locked or no disk is a mistake to be told at start; what this version cannot serve is not.
+        if (failure.contains("this version")) {
+            log::warn("disk.unavailable", "disk=\"{}\"", failure);
+        } else {
+            throw std::runtime_error{failure};
+        }
+    }
+    make_services();
+    bind();
+    drop_privileges(config.server.user);
+}
+
+void Server::Parts::refuse_what_is_not_there() const {
+    if (config.dhcp.mode == config::DhcpMode::proxy)
+        throw std::runtime_error{"[dhcp] mode = \"proxy\" is not in this version; use \"server\", or \"off\" beside another DHCP server"};
+    if (!config.http.tls_cert.empty()) throw std::runtime_error{"[http] tls_cert: TLS is not in this version; remove tls_cert and tls_key"};
+    if (config.dhcp.mode == config::DhcpMode::server && config.dhcp.subnets.empty()) {
+        log::warn("dhcp.no_subnets",
+                  "effect=\"no machine gets an address\" remedy=\"declare a [[dhcp.subnet]], or set [dhcp] mode = 'off'\"");
+    }
+}
+
+boot::BootServer Server::Parts::boot_server() const {
+    return {.address = network.address,
+            .tftp_port = config.tftp.port,
+            .http_port = config.http.port,
+            .iscsi_port = config.iscsi.port,
+            .target_prefix = config.iscsi.target_prefix};
+}
+
+void Server::Parts::make_services() {
+    const asio::any_io_executor executor = runtime.executor();
+    if (config.iscsi.port != 0) {
+        iscsi.emplace(config.iscsi, iscsi::IscsiService::Deps{.executor = executor,
+                                                              .catalog = catalog,
+                                                              .addresses = addresses,
+                                                              .counters = counters,
+                                                              .observer = recorder,
+                                                              .luns = luns});
+    }
+    if (config.dhcp.mode == config::DhcpMode::server) {
+        dhcp::Deps deps{.executor = executor,
+                        .catalog = catalog,
+                        .addresses = addresses,
+                        .leases = leases,
+                        .counters = counters,
+                        .observer = recorder,
+                        .enroller = enrollment,
+                        .server = boot_server(),
+                        .interface = network.interface,
+                        .in_use = {}};
+        if (iscsi) deps.in_use = [this](Ipv4Address address) { return in_use(address); };
+        dhcp.emplace(config.dhcp, config.unknown_clients, std::move(deps), leases.load_at_start());
+    }
+    if (config.tftp.port != 0) {
+        const auto generated = [this](std::string_view name, Ipv4Address address) {
+            const auto current = catalog.get();
+            return generated_file(name, boot::client_at(*current, addresses, address), boot_server(), serves_unknown());
+        };
+        tftp.emplace(config.tftp, tftp::Deps{.executor = executor,
+                                             .files = tftp_files,
+                                             .catalog = catalog,
+                                             .addresses = addresses,
+                                             .counters = counters,
+                                             .observer = recorder,
+                                             .generated = generated});
+    }
+    if (config.http.port != 0) {
+        http.emplace(config.http, http::Deps{.executor = executor,
+                                             .files = http_files,
+                                             .catalog = catalog,
+                                             .addresses = addresses,
+                                             .counters = counters,
+                                             .observer = recorder,
+                                             .server = boot_server(),
+                                             .serves_unknown = serves_unknown(),
+                                             .version = std::string{version}});
+    }
+}
+
+void Server::Parts::bind() {
+    if (dhcp) dhcp->bind();
+    if (tftp) tftp->bind(network.address);
+    if (http) http->bind(network.address);
+    if (iscsi) iscsi->bind(network.address);
+}
+
+void Server::Parts::spawn() {
+    if (dhcp) services.spawn(dhcp->executor(), [this] { return dhcp->run(); });
+    if (tftp) services.spawn(tftp->executor(), [this] { return tftp->run(); });
+    if (http) services.spawn(http->executor(), [this] { return http->run(); });
+    if (iscsi) services.spawn([this] { return iscsi->run(); });
+    chores.spawn([this] { return obey_signals(); });
+}
+
+bool Server::Parts::in_use(Ipv4Address address) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - addresses_seen > in_use_age) {
+        addresses_seen = now;
+        addresses_in_use.clear();
+        for (const iscsi::SessionInfo& session : iscsi->sessions())
+            addresses_in_use.insert(session.address.substr(0, session.address.find(':')));
+    }
+    return !addresses_in_use.empty() && addresses_in_use.contains(address.text());
+}
+
+void Server::Parts::use_catalog(boot::CatalogData data) {
+    auto fresh = std::make_shared<const boot::Catalog>(std::move(data));
+    for (const std::string& failure : disks.open(*fresh)) log::error("disk.unavailable", "disk=\"{}\"", failure);
+    catalog.replace(std::move(fresh));
+    if (iscsi) iscsi->catalog_changed();
+}
+
+asio::awaitable<void> Server::Parts::obey_signals() {
+    asio::signal_set signals{co_await asio::this_coro::executor, SIGTERM, SIGINT, SIGHUP};
+    while (true) {
+        const auto [ec, number] = co_await signals.async_wait(nothrow_await);
+        if (ec) co_return;
+        if (number != SIGHUP) break;
+        co_await reload();
+    }
+    // stop() joins this group too, so it runs beside it.
+    asio::co_spawn(asio::make_strand(runtime.executor()), stop(), [](std::exception_ptr error) {
+        if (error) std::rethrow_exception(error);
+    });
+}
+
+asio::awaitable<void> Server::Parts::reload() {
+    notify_systemd("RELOADING=1");
+    std::optional<config::Config> fresh;
+    std::string refusal;
+    co_await asio::co_spawn(
+        slow,
+        [&]() -> asio::awaitable<void> {
+            try {
+                fresh = config::load(config.file);
+            } catch (const std::exception& e) {
+                refusal = e.what();
+            }
+            co_return;
+        },
+        asio::use_awaitable);
+    if (fresh) {
+        warn_of_restart(*fresh);
+        auto data = co_await clients.synchronise(fresh->declared);
+        co_await asio::co_spawn(slow, [&]() -> asio::awaitable<void> { co_return use_catalog(std::move(data)); }, asio::use_awaitable);
+        log::info("config.reloaded", "file={} clients={} targets={}", config.file.string(), catalog.get()->clients().size(),
+                  catalog.get()->targets().size());
+    } else {
+        log::error("config.refused", "effect=\"everything stays as it was\" findings=\"{}\"", escaped(refusal, 4000));
+    }
+    notify_systemd("READY=1");
+}
+
+/// Clients, groups, images and targets are taken over while serving; the rest is fixed at start.
+void Server::Parts::warn_of_restart(const config::Config& fresh) const {
+    const auto changed = [](std::string_view table, bool same) {
+        if (!same) log::warn("config.restart_needed", "table={} effect=\"its changes count after a restart\"", table);
+    };
+    changed("[server]", fresh.server == config.server);
+    changed("[dhcp]", fresh.dhcp == config.dhcp);
+    changed("[tftp]", fresh.tftp == config.tftp);
+    changed("[http]", fresh.http == config.http);
+    changed("[iscsi]", fresh.iscsi == config.iscsi);
+    changed("[unknown_clients]", fresh.unknown_clients == config.unknown_clients);
+}
+
+asio::awaitable<void> Server::Parts::stop() {
+    log::info("server.stopping");
+    notify_systemd("STOPPING=1");
+    asio::steady_timer limit{co_await asio::this_coro::executor, stop_limit};
+    limit.async_wait([](error_code ec) {
+        if (ec) return;
+        log::error("server.stop_forced", "after={}s", stop_limit.count());
+        ::_exit(1);  // what clients were told is on disk; nothing else is worth waiting for
+    });
+    if (iscsi) iscsi->stop();
+    services.cancel();
+    chores.cancel();
+    co_await services.join();
+    co_await chores.join();
+    limit.cancel();
+    runtime.stop();
+}
+
+Server::Server(config::Config config) {
+    raise_descriptor_limit();
+    std::signal(SIGPIPE, SIG_IGN);
+    parts_ = std::make_unique<Parts>(std::move(config));
+}
+
+Server::~Server() = default;
+
+void Server::run() {
+    parts_->spawn();
+    const boot::BootServer server = parts_->boot_server();
+    log::info("server.ready", "version={} address={} interface={} dhcp={} tftp={} http={} iscsi={} clients={} threads={}", version,
+              server.address, parts_->network.interface.empty() ? "-" : parts_->network.interface,
+              parts_->dhcp ? parts_->config.dhcp.port : 0, server.tftp_port, server.http_port, server.iscsi_port,
+              parts_->catalog.get()->clients().size(), parts_->runtime.threads());
+    notify_systemd("READY=1");
+    parts_->runtime.run();
+    log::info("server.stopped");
+}
+
+}  // namespace diskless

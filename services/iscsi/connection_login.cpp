@@ -1,0 +1,162 @@
+// Connection: what a login and a session ask of the world around them (EndpointHost).
+#include <utility>
+
+#include "common/log.hpp"
+#include "common/text.hpp"
+#include "services/iscsi/connection.hpp"
+#include "services/iscsi/wire/text_keys.hpp"
+
+namespace diskless::iscsi {
+namespace {
+
+using wire::LoginStatus;
+
+/// open-iscsi builds its ISIDs from Intel's OUI (type 0, 00 02 3d); firmware uses random numbers or its MAC.
+constexpr std::array open_iscsi_oui = {std::byte{0x00}, std::byte{0x02}, std::byte{0x3d}};
+
+std::string initiator_port(const LoginIdentity& identity) { return fmt::format("{},i,0x{}", identity.initiator_name, print_isid(identity.isid)); }
+
+}  // namespace
+
+bool Connection::is_system() const noexcept {
+    return std::ranges::equal(std::span{endpoint_.login()->identity().isid.octets}.first(open_iscsi_oui.size()), open_iscsi_oui);
+}
+
+LoginStatus Connection::admit(const LoginIdentity& identity) {
+    if (identity.tsih != 0) {
+        return shared_->sessions.exists(identity) ? LoginStatus::too_many_connections : LoginStatus::session_does_not_exist;
+    }
+    if (identity.type == SessionType::discovery) return LoginStatus::success;
+    const auto catalog = shared_->catalog.get();
+    const AccessRules rules{*catalog, shared_->addresses, shared_->config.target_prefix};
+    admitted_ = rules.admit(identity.target_name, {.initiator_name = identity.initiator_name, .address = peer_address_});
+    if (admitted_.status != LoginStatus::success) {
+        shared_->counters.refused.add();
+        if (shared_->refusals.allow()) {
+            log::warn("session.refused", "initiator={} target={} from={} reason={} remedy=\"{}\"", escaped(identity.initiator_name),
+                      escaped(identity.target_name), peer_, admitted_.reason, admitted_.remedy);
+        }
+    }
+    return admitted_.status;
+}
+
+void Connection::open_session(const Login&) {
+    opening_ = true;
+    spawn_(strand_, [self = shared_from_this()] { return self->begin_session(); });
+}
+
+/// Opens the target, drops a session that this one replaces, and only then lets the answer leave (RFC 7143 6.3.5).
+asio::awaitable<void> Connection::begin_session() {
+    LoginIdentity identity = endpoint_.login()->identity();
+    LoginStatus status = LoginStatus::success;
+    std::string_view reason;
+    SessionRegistry::Claim claim;
+    if (identity.type == SessionType::normal) {
+        identity.target_name = admitted_.target.iqn;
+        auto opened = co_await shared_->targets.open(admitted_.target);
+        if (opened) {
+            target_ = std::move(*opened);
+        } else {
+            log::error("target.unavailable", "target={} error=\"{}\"", admitted_.target.iqn, opened.error());
+            status = LoginStatus::service_unavailable;
+            reason = "target_unavailable";
+        }
+    }
+    if (status == LoginStatus::success && !lost_) {
+        claim = shared_->sessions.claim({.identity = identity,
+                                         .address = peer_,
+                                         .parameters = endpoint_.login()->parameters(),
+                                         .since = Clock::now(),
+                                         .statistics = statistics_,
+                                         .connection = weak_from_this()});
+        tsih_ = claim.tsih;
+        if (tsih_ == 0) {
+            status = LoginStatus::out_of_resources;
+            reason = "max_sessions";
+        }
+    }
+    if (claim.reinstated && !co_await await_end(std::move(claim.reinstated), shared_->config.login_timeout)) {
+        status = LoginStatus::service_unavailable;
+        reason = "old_session_still_busy";
+    }
+    opening_ = false;
+    if (lost_ || stopping_) {
+        lose("server_stops");
+    } else if (status != LoginStatus::success) {
+        shared_->counters.refused.add();
+        endpoint_.refuse(status, reason);
+    } else {
+        nexus_ = {.id = shared_->next_nexus.fetch_add(1), .initiator_port = initiator_port(identity)};
+        if (target_) target_->units().attach(nexus_);
+        endpoint_.open({.nexus = &nexus_, .units = target_ ? &target_->units() : nullptr}, tsih_);
+        shared_->counters.logins.add();
+        shared_->counters.sessions.add();
+        log::info("session.opened", "initiator={} target={} from={} isid={} tsih={}", escaped(identity.initiator_name), target_ ? target_->iqn() : "discovery",
+                  peer_, print_isid(identity.isid), tsih_);
+        if (target_) observe(is_system() ? boot::Step::system_login : boot::Step::login);
+        // A machine that was switched off and on again looks just like this: the kernel finds out whether its old self is still there.
+        for (const auto& sibling : claim.siblings) sibling->probe();
+    }
+    settle();
+}
+
+/// Drops `other` and waits until nothing is left of it; false: it takes longer than `limit`.
+asio::awaitable<bool> Connection::await_end(std::shared_ptr<Connection> other, Clock::duration limit) {
+    const auto ended = std::make_shared<asio::steady_timer>(strand_, limit);
+    other->when_ended([ended, strand = strand_] { asio::post(strand, [ended] { ended->cancel(); }); });
+    other->drop("reinstated");
+    auto [clock] = co_await ended->async_wait(nothrow_await);
+    co_return clock == asio::error::operation_aborted;
+}
+
+std::optional<std::string> Connection::send_targets(std::string_view value) {
+    std::vector<std::string> names;
+    if (target_) {
+        if (!value.empty() && !same_name(value, target_->iqn())) return std::nullopt;
+        names.push_back(target_->iqn());
+    } else {
+        const auto catalog = shared_->catalog.get();
+        const AccessRules rules{*catalog, shared_->addresses, shared_->config.target_prefix};
+        names = rules.visible_targets({.initiator_name = endpoint_.login()->identity().initiator_name, .address = peer_address_});
+        if (value.empty()) return std::nullopt;
+        if (value != "All") std::erase_if(names, [&](const std::string& name) { return !same_name(name, value); });
+    }
+    std::string answer;
+    for (const std::string& name : names) {
+        wire::append_text(answer, "TargetName", name);
+        wire::append_text(answer, "TargetAddress", fmt::format("{},{}", local_, target_portal_group_tag));
+    }
+    return answer;
+}
+
+void Connection::abort_others(AbortScope scope) {
+    // Released by the last session that has nothing aborted left; with no other session, at the end of this function.
+    const std::shared_ptr<void> done{nullptr, [self = shared_from_this()](void*) {
+                                         asio::post(self->strand_, [self] {
+                                             if (self->ended_) return;
+                                             self->endpoint_.session()->others_aborted();
+                                             self->settle();
+                                         });
+                                     }};
+    for (const auto& other : shared_->sessions.others(target_->iqn(), tsih_)) other->abort(scope, done);
+}
+
+void Connection::drop_others() {
+    for (const auto& other : shared_->sessions.others(target_->iqn(), tsih_)) other->drop("target_cold_reset");
+}
+
+void Connection::first_access(bool write) {
+    if (write == is_system()) observe(write ? boot::Step::first_write : boot::Step::first_read);
+}
+
+void Connection::observe(boot::Step step) {
+    const auto ref = target_->ref();
+    if (ref.kind != TargetRef::Kind::client || !ref.mac) return;
+    shared_->observer.observe({.step = step,
+                               .mac = *ref.mac,
+                               .client = ref.name,
+                               .detail = fmt::format("{} from {}", escaped(endpoint_.login()->identity().initiator_name), peer_),
+                               .at = std::chrono::system_clock::now()});
+}
+
+}  // namespace diskless::iscsi

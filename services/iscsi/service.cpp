@@ -1,0 +1,190 @@
+#include "services/iscsi/service.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+
+#include "common/log.hpp"
+#include "common/task_group.hpp"
+#include "services/iscsi/connection.hpp"
+#include "services/iscsi/shared.hpp"
+
+namespace diskless::iscsi {
+namespace {
+
+constexpr std::chrono::milliseconds sweep_interval{1000};
+/// Out of descriptors: how long accept() rests before it tries again.
+constexpr std::chrono::milliseconds accept_rest{100};
+constexpr int listen_backlog = 1024;
+
+Limits limits_of(const config::Iscsi& config) {
+    Limits limits;
+    limits.queue_depth = std::max<std::uint32_t>(1, config.queue_depth);
+    return limits;
+}
+
+std::string explain(error_code error, Ipv4Address address, std::uint16_t port) {
+    if (error == asio::error::address_in_use) {
+        return fmt::format("iSCSI port {} on {} is in use by another program; stop it (ss -ltnp shows which) or set another [iscsi] port", port, address);
+    }
+    if (error == asio::error::access_denied) return fmt::format("iSCSI port {} needs privileges; start as root or set an [iscsi] port above 1023", port);
+    return fmt::format("cannot listen for iSCSI on {}:{}: {}", address, port, error.message());
+}
+
+}  // namespace
+
+Counters::Counters(CounterRegistry& registry)
+    : connections{registry.counter("diskless_iscsi_connections")},
+      sessions{registry.counter("diskless_iscsi_sessions")},
+      accepted{registry.counter("diskless_iscsi_connections_total")},
+      logins{registry.counter("diskless_iscsi_logins_total")},
+      refused{registry.counter("diskless_iscsi_logins_refused_total")},
+      commands{registry.counter("diskless_iscsi_commands_total")},
+      read_bytes{registry.counter("diskless_iscsi_read_bytes_total")},
+      written_bytes{registry.counter("diskless_iscsi_written_bytes_total")},
+      protocol_errors{registry.counter("diskless_iscsi_protocol_errors_total")} {}
+
+struct IscsiService::Impl {
+    Impl(const config::Iscsi& config, const Deps& deps)
+        : executor{deps.executor},
+          strand{asio::make_strand(deps.executor)},
+          shared{new Shared{.config = config,
+                            .limits = limits_of(config),
+                            .catalog = deps.catalog,
+                            .addresses = deps.addresses,
+                            .observer = deps.observer,
+                            .counters = Counters{deps.counters},
+                            .targets{deps.executor, deps.luns},
+                            .sessions{config.max_sessions},
+                            .buffers{config.buffer_bytes}}},
+          acceptor{strand},
+          tick{strand},
+          group{deps.executor, "iscsi"} {}
+
+    asio::awaitable<void> accept();
+    asio::awaitable<void> sweep();
+    asio::awaitable<void> refresh();
+    asio::awaitable<void> end_connections();
+    void begin(asio::ip::tcp::socket socket);
+    [[nodiscard]] std::vector<std::shared_ptr<Connection>> live();
+
+    asio::any_io_executor executor;
+    asio::strand<asio::any_io_executor> strand;  // of acceptor, tick and connections
+    std::shared_ptr<Shared> shared;
+    asio::ip::tcp::acceptor acceptor;
+    asio::steady_timer tick;
+    TaskGroup group;
+    std::vector<std::weak_ptr<Connection>> connections;
+    bool stopping = false;
+};
+
+IscsiService::IscsiService(const config::Iscsi& config, Deps deps) : impl_{std::make_unique<Impl>(config, deps)} {}
+IscsiService::~IscsiService() = default;
+
+void IscsiService::bind(Ipv4Address address) {
+    const asio::ip::tcp::endpoint endpoint{asio::ip::address_v4{address.value}, impl_->shared->config.port};
+    error_code error;
+    auto& acceptor = impl_->acceptor;
+    if (!error) acceptor.open(endpoint.protocol(), error);
+    if (!error) acceptor.set_option(asio::socket_base::reuse_address{true}, error);
+    if (!error) acceptor.bind(endpoint, error);
+    if (!error) acceptor.listen(listen_backlog, error);
+    if (error) throw std::runtime_error{explain(error, address, impl_->shared->config.port)};
+}
+
+std::uint16_t IscsiService::port() const { return impl_->acceptor.local_endpoint().port(); }
+
+asio::awaitable<void> IscsiService::run() {
+    impl_->group.spawn(impl_->strand, [this] { return impl_->accept(); });
+    co_await asio::co_spawn(impl_->strand, impl_->sweep(), asio::use_awaitable);
+    co_await asio::co_spawn(impl_->strand, impl_->end_connections(), asio::use_awaitable);
+    co_await impl_->group.join();
+}
+
+void IscsiService::stop() {
+    asio::post(impl_->strand, [impl = impl_.get()] {
+        impl->stopping = true;
+        error_code ignored;
+        impl->acceptor.close(ignored);
+        impl->tick.cancel();
+    });
+}
+
+asio::awaitable<void> IscsiService::Impl::accept() {
+    while (!stopping) {
+        auto [error, socket] = co_await acceptor.async_accept(asio::make_strand(executor), nothrow_await);
+        if (stopping) break;
+        if (error) {
+            if (shared->failures.allow()) log::warn("iscsi.accept_failed", "error=\"{}\"", error.message());
+            asio::steady_timer rest{strand, accept_rest};
+            co_await rest.async_wait(nothrow_await);
+            continue;
+        }
+        begin(std::move(socket));
+    }
+}
+
+void IscsiService::Impl::begin(asio::ip::tcp::socket socket) {
+    shared->counters.accepted.add();
+    std::erase_if(connections, [](const auto& connection) { return connection.expired(); });
+    if (connections.size() >= shared->config.max_connections) {
+        if (shared->failures.allow()) log::warn("iscsi.too_many_connections", "max_connections={}", shared->config.max_connections);
+        return;
+    }
+    auto spawn = [this](asio::any_io_executor on, std::function<asio::awaitable<void>()> body) { group.spawn(std::move(on), std::move(body)); };
+    const auto connection = std::make_shared<Connection>(shared, std::move(socket), std::move(spawn));
+    connections.push_back(connection);
+    group.spawn(connection->strand(), [connection] { return connection->run(); });
+}
+
+std::vector<std::shared_ptr<Connection>> IscsiService::Impl::live() {
+    std::vector<std::shared_ptr<Connection>> alive;
+    for (const auto& weak : connections) {
+        if (auto connection = weak.lock()) alive.push_back(std::move(connection));
+    }
+    return alive;
+}
+
+// One timer for all connections: timeouts are looked at about once a second.
+asio::awaitable<void> IscsiService::Impl::sweep() {
+    while (!stopping) {
+        tick.expires_after(sweep_interval);
+        co_await tick.async_wait(nothrow_await);
+        for (const auto& connection : live()) connection->sweep();
+        if (shared->sessions.size() == 0) shared->buffers.trim();
+    }
+}
+
+asio::awaitable<void> IscsiService::Impl::end_connections() {
+    for (const auto& connection : live()) connection->stop();
+    const auto until = std::chrono::steady_clock::now() + shared->config.stop_timeout;
+    constexpr std::chrono::milliseconds look_again{20};
+    while (!live().empty() && std::chrono::steady_clock::now() < until) {
+        tick.expires_after(look_again);
+        co_await tick.async_wait(nothrow_await);
+    }
+    for (const auto& connection : live()) connection->drop("server_stops");
+}
+
+void IscsiService::catalog_changed() {
+    impl_->group.spawn(impl_->strand, [this] { return impl_->refresh(); });
+}
+
+asio::awaitable<void> IscsiService::Impl::refresh() {
+    for (const auto& connection : live()) connection->recheck();
+    const auto catalog = shared->catalog.get();
+    const AccessRules rules{*catalog, shared->addresses, shared->config.target_prefix};
+    for (const auto& target : shared->targets.in_use()) {
+        auto now = rules.describe(target->iqn());
+        if (!now || now->disks == target->ref().disks) continue;
+        const std::string failure = co_await shared->targets.refresh(target, *std::move(now));
+        if (!failure.empty()) log::error("target.unavailable", "target={} error=\"{}\"", target->iqn(), failure);
+    }
+}
+
+std::vector<SessionInfo> IscsiService::sessions() const { return impl_->shared->sessions.list(); }
+
+}  // namespace diskless::iscsi

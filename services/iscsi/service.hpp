@@ -1,0 +1,59 @@
+// IscsiService: the iSCSI target's public face (RFC 7143). Bind, run, stop; everything between is connections of their own.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "boot/address_book.hpp"
+#include "boot/catalog.hpp"
+#include "boot/event.hpp"
+#include "common/asio.hpp"
+#include "common/counters.hpp"
+#include "common/network.hpp"
+#include "config/config.hpp"
+#include "services/iscsi/lun_provider.hpp"
+#include "services/iscsi/session_registry.hpp"
+
+namespace diskless::iscsi {
+
+class IscsiService {
+ public:
+    /// All of it outlives the service.
+    struct Deps {
+        asio::any_io_executor executor;
+        boot::CurrentCatalog& catalog;
+        boot::AddressBook& addresses;
+        CounterRegistry& counters;
+        boot::BootObserver& observer;
+        LunProvider& luns;
+    };
+
+    IscsiService(const config::Iscsi& config, Deps deps);
+    IscsiService(const IscsiService&) = delete;
+    IscsiService& operator=(const IscsiService&) = delete;
+    /// After run() has returned, or without it.
+    ~IscsiService();
+
+    /// Listens on `address` and the configured port. Throws std::runtime_error with one clear line.
+    void bind(Ipv4Address address);
+    /// The port in use; of interest when the configured one is 0 (any free one).
+    [[nodiscard]] std::uint16_t port() const;
+
+    /// Serves until stop(); returns when the last session has ended.
+    [[nodiscard]] asio::awaitable<void> run();
+    /// No new connections; commands in flight end (at most [iscsi] stop_timeout), then the sessions. Any thread.
+    void stop();
+
+    /// After CurrentCatalog::replace(): sessions that are no longer admitted end, changed LUN lists are opened and announced. Any thread.
+    void catalog_changed();
+    /// The live sessions. Any thread.
+    [[nodiscard]] std::vector<SessionInfo> sessions() const;
+
+ private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace diskless::iscsi

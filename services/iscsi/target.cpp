@@ -1,0 +1,94 @@
+#include "services/iscsi/target.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+namespace diskless::iscsi {
+
+OpenTarget::OpenTarget(TargetRef ref, const std::vector<Lun>& luns) : iqn_{ref.iqn}, units_{units_for(ref, luns)} { ref_ = std::move(ref); }
+
+TargetRef OpenTarget::ref() const {
+    const std::lock_guard lock{mutex_};
+    return ref_;
+}
+
+scsi::LunMap::Units OpenTarget::units_for(const TargetRef& ref, const std::vector<Lun>& luns) const {
+    scsi::LunMap::Units units;
+    for (const Lun& lun : luns) {
+        units.push_back(std::make_shared<scsi::LogicalUnit>(lun.device, scsi::Identity{.target_name = ref.iqn, .lun = lun.number, .description = lun.description}));
+    }
+    return units;
+}
+
+void OpenTarget::replace(TargetRef ref, const std::vector<Lun>& luns) {
+    scsi::LunMap::Units units = units_for(ref, luns);
+    {
+        const std::lock_guard lock{mutex_};
+        for (auto& unit : units) {
+            const auto of_this_lun = [&](const boot::Disk& disk) { return disk.lun == unit->identity().lun; };
+            const auto before = std::ranges::find_if(ref_.disks, of_this_lun);
+            const auto after = std::ranges::find_if(ref.disks, of_this_lun);
+            if (before == ref_.disks.end() || after == ref.disks.end() || *before != *after) continue;
+            if (auto same = units_.find(unit->identity().lun)) unit = std::move(same);
+        }
+        ref_ = std::move(ref);
+    }
+    units_.replace(std::move(units));
+}
+
+TargetRegistry::TargetRegistry(asio::any_io_executor executor, LunProvider& provider)
+    : strand_{asio::make_strand(std::move(executor))}, provider_{provider} {}
+
+asio::awaitable<TargetRegistry::Opened> TargetRegistry::open(TargetRef target) {
+    co_return co_await asio::co_spawn(strand_, open_here(std::move(target)), asio::use_awaitable);
+}
+
+asio::awaitable<TargetRegistry::Opened> TargetRegistry::open_here(TargetRef target) {
+    const std::string iqn = target.iqn;
+    while (opening_.contains(iqn)) {
+        const auto ended = opening_[iqn];
+        co_await ended->async_wait(nothrow_await);
+    }
+    {
+        const std::lock_guard lock{mutex_};
+        if (auto open = targets_[iqn].lock()) co_return open;
+    }
+    const auto ended = std::make_shared<asio::steady_timer>(strand_, asio::steady_timer::time_point::max());
+    opening_.emplace(iqn, ended);
+    auto luns = co_await open_disks(target);
+    opening_.erase(iqn);
+    ended->cancel();
+    if (!luns) co_return std::unexpected{std::move(luns.error())};
+    auto open = std::make_shared<OpenTarget>(std::move(target), *luns);
+    const std::lock_guard lock{mutex_};
+    std::erase_if(targets_, [](const auto& entry) { return entry.second.expired(); });
+    targets_[iqn] = open;
+    co_return open;
+}
+
+asio::awaitable<std::expected<std::vector<Lun>, std::string>> TargetRegistry::open_disks(TargetRef target) {
+    try {
+        co_return co_await provider_.open(target);
+    } catch (const std::exception& e) {
+        co_return std::unexpected{std::string{e.what()}};
+    }
+}
+
+std::vector<std::shared_ptr<OpenTarget>> TargetRegistry::in_use() const {
+    const std::lock_guard lock{mutex_};
+    std::vector<std::shared_ptr<OpenTarget>> open;
+    for (const auto& [iqn, target] : targets_) {
+        if (auto live = target.lock()) open.push_back(std::move(live));
+    }
+    return open;
+}
+
+asio::awaitable<std::string> TargetRegistry::refresh(std::shared_ptr<OpenTarget> target, TargetRef ref) {
+    auto luns = co_await open_disks(ref);
+    if (!luns) co_return std::move(luns.error());
+    target->replace(std::move(ref), *luns);
+    co_return std::string{};
+}
+
+}  // namespace diskless::iscsi

@@ -1,0 +1,166 @@
+// The catalog on disk: everything comes back as it was declared, through every change of the file.
+#include "db/catalog.hpp"
+
+#include <doctest/doctest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <optional>
+
+#include "db/catalog_rows.hpp"
+#include "scratch.hpp"
+
+using namespace diskless;
+using namespace diskless::db;
+using boot::CatalogData;
+using boot::ClientEntry;
+using boot::Disk;
+
+namespace {
+
+MacAddress mac(std::uint8_t last) { return {{std::byte{0x52}, std::byte{0x54}, {}, {}, {}, std::byte{last}}}; }
+
+/// One of everything, each list in the order of names.
+CatalogData everything() {
+    CatalogData data;
+    data.images = {{"debian-12", "images/debian-12.qcow2", true}, {"windows", "/srv/windows.img", true}};
+    data.groups = {{.name = "desks", .settings = {.boot = boot::BootMethod::sanboot, .disks = std::vector<Disk>{}}, .declared = true},
+                   {.name = "plain", .declared = true}};
+    data.clients = {
+        {.name = "desk-01",
+         .macs = {mac(9), mac(1)},  // in the order of the file, not of the MACs
+         .uuid = Uuid::parse("4c4c4544-0042-3510-8053-b7c04f4e3732"),
+         .address = Ipv4Address::parse("192.168.77.11"),
+         .group = "desks",
+         .initiators = {"iqn.1993-08.org.debian:*", "iqn.1991-05.com.microsoft:a"},
+         .settings = {.disks = std::vector<Disk>{{2, boot::FileSource{"/srv/old.img", 0}, boot::DiskMode::read_only, "the old disk"},
+                                                 {0, boot::ImageSource{"debian-12@3"}, boot::DiskMode::ephemeral, ""},
+                                                 {1, boot::BlankSource{std::uint64_t{20} << 30}, boot::DiskMode::persistent, ""}}},
+         .declared = true},
+        {.name = "node-02",
+         .macs = {mac(2)},
+         .settings =
+             {.boot = boot::BootMethod::kernel, .kernel = "vmlinuz", .initrd = "", .cmdline = "a 'b' \"c\"", .script = "s", .loader = "l"},
+         .declared = true},
+    };
+    data.targets = {{"scratch",
+                     {{0, boot::FileSource{"disks/scratch.img", std::uint64_t{100} << 30}, boot::DiskMode::shared, "scratch space"}},
+                     {"*"},
+                     true}};
+    return data;
+}
+
+CatalogData stored(Database& database) { return database.run(read_catalog); }
+
+template<class T>
+T await(asio::awaitable<T> work) {
+    asio::io_context context;
+    std::optional<T> result;
+    asio::co_spawn(context, std::move(work), [&](std::exception_ptr error, T value) {
+        if (error) std::rethrow_exception(error);
+        result = std::move(value);
+    });
+    context.run();
+    return std::move(*result);
+}
+
+}  // namespace
+
+TEST_CASE("everything comes back as it was declared") {
+    const DataDir data;
+    CounterRegistry counters;
+    {
+        Database database{data.path(), counters};
+        CHECK(CatalogStore{database}.synchronise_at_start(everything()) == everything());
+    }
+    Database database{data.path(), counters};
+    CHECK(stored(database) == everything());
+}
+
+TEST_CASE("the store follows every change of the file") {
+    const DataDir data;
+    CounterRegistry counters;
+    Database database{data.path(), counters};
+    CatalogStore store{database};
+    const auto becomes = [&](const CatalogData& declared) {
+        CHECK(await(store.synchronise(declared)) == declared);
+        CHECK(stored(database) == declared);
+    };
+    CatalogData catalog = everything();
+    becomes(catalog);
+    becomes(catalog);  // the same again
+    SUBCASE("a MAC moves from one client to the other, and back") {
+        std::swap(catalog.clients[0].macs, catalog.clients[1].macs);
+        becomes(catalog);
+        becomes(everything());
+    }
+    SUBCASE("an address and a UUID move") {
+        std::swap(catalog.clients[0].address, catalog.clients[1].address);
+        std::swap(catalog.clients[0].uuid, catalog.clients[1].uuid);
+        becomes(catalog);
+    }
+    SUBCASE("a client is renamed") {
+        catalog.clients[0].name = "a-new-name";
+        becomes(catalog);
+    }
+    SUBCASE("disks and settings change") {
+        catalog.clients[0].settings.disks->pop_back();
+        catalog.clients[1].settings = {};
+        catalog.groups[1].settings.disks = catalog.clients[0].settings.disks;
+        catalog.targets[0].luns.clear();
+        catalog.targets[0].initiators.clear();
+        becomes(catalog);
+    }
+    SUBCASE("everything goes") {
+        becomes({});
+        const auto rows = database.run([](Connection& connection) {
+            return connection.integer(
+                "SELECT (SELECT count(*) FROM disks) + (SELECT count(*) FROM client_macs) + (SELECT count(*) FROM initiators)");
+        });
+        CHECK(rows == 0);
+    }
+}
+
+TEST_CASE("a catalog that did not change is not written again") {
+    const DataDir data;
+    CounterRegistry counters;
+    Database database{data.path(), counters};
+    CatalogStore store{database};
+    (void)store.synchronise_at_start(everything());
+    const auto commits = [](Connection& connection) { return connection.commits(); };
+    const std::uint64_t before = database.run(commits);
+    (void)store.synchronise_at_start(everything());
+    CHECK(database.run(commits) == before);
+}
+
+TEST_CASE("enrolled clients stay, under a free name, once") {
+    const DataDir data;
+    CounterRegistry counters;
+    const ClientEntry stranger{.name = "desk-01", .macs = {mac(50)}, .group = "desks"};
+    ClientEntry expected = stranger;
+    expected.name = "desk-01-2";
+    {
+        Database database{data.path(), counters};
+        CatalogStore store{database};
+        (void)store.synchronise_at_start(everything());
+        const auto enrolled = await(store.enroll(stranger));
+        CHECK(enrolled.client == expected);
+        CHECK(enrolled.catalog.clients.size() == 3);
+        CHECK(await(store.load()) == enrolled.catalog);
+        const auto again = await(store.enroll(stranger));
+        CHECK(again.client == expected);
+        CHECK(again.catalog == enrolled.catalog);
+    }
+    Database database{data.path(), counters};
+    CatalogStore store{database};
+    CHECK(store.synchronise_at_start({}).clients == std::vector{expected});
+}
+
+TEST_CASE("a value that is none is told, not guessed") {
+    const DataDir data;
+    CounterRegistry counters;
+    Database database{data.path(), counters};
+    database.run([](Connection& connection) {
+        connection.execute("INSERT INTO clients (name, address, group_name, has_disks, declared) VALUES ('a', 'nowhere', '', 0, 0)");
+    });
+    CHECK(refusal([&] { (void)CatalogStore{database}.synchronise_at_start({}); }) == "the database holds a wrong address: 'nowhere'");
+}
