@@ -2,6 +2,7 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/system/system_error.hpp>
 #include <exception>
 
@@ -18,14 +19,11 @@ struct TaskGroup::Child {
     std::function<asio::awaitable<void>()> body;  // the coroutine's captures live here, as long as the coroutine
 };
 
-TaskGroup::TaskGroup(asio::any_io_executor executor, std::string name)
-    : executor_{asio::make_strand(std::move(executor))}, name_{std::move(name)}, empty_{executor_, asio::steady_timer::time_point::max()} {}
+TaskGroup::TaskGroup(asio::any_io_executor executor, std::string name) : executor_{std::move(executor)}, name_{std::move(name)} {}
 
 TaskGroup::~TaskGroup() { DISKLESS_ASSERT(children_.empty()); }
 
-void TaskGroup::spawn(std::function<asio::awaitable<void>()> body) {
-    spawn(asio::make_strand(executor_.target<asio::strand<asio::any_io_executor>>()->get_inner_executor()), std::move(body));
-}
+void TaskGroup::spawn(std::function<asio::awaitable<void>()> body) { spawn(asio::make_strand(executor_), std::move(body)); }
 
 void TaskGroup::spawn(asio::any_io_executor strand, std::function<asio::awaitable<void>()> body) {
     auto child = std::make_shared<Child>();
@@ -56,7 +54,9 @@ void TaskGroup::spawn(asio::any_io_executor strand, std::function<asio::awaitabl
 void TaskGroup::finished(std::list<std::shared_ptr<Child>>::iterator child) noexcept {
     const std::lock_guard lock{mutex_};
     children_.erase(child);
-    if (children_.empty()) asio::post(executor_, [this] { empty_.cancel(); });
+    if (!children_.empty()) return;
+    for (const auto& joiner : joiners_) asio::post(joiner->get_executor(), [joiner] { joiner->cancel(); });
+    joiners_.clear();
 }
 
 void TaskGroup::cancel() {
@@ -65,15 +65,16 @@ void TaskGroup::cancel() {
     for (const auto& child : children_) asio::post(child->strand, [child] { child->stop.emit(asio::cancellation_type::terminal); });
 }
 
+// On the caller's own executor: a nested co_spawn elsewhere would be cancelled across strands, which is a use-after-free in Boost 1.81.
 asio::awaitable<void> TaskGroup::join() {
-    co_await asio::co_spawn(
-        executor_,
-        [this]() -> asio::awaitable<void> {
-            while (size() != 0) co_await empty_.async_wait(nothrow_await);
-            // The last finished() posted a cancel of the timer; let it run before the group may be destroyed.
-            co_await asio::post(executor_, asio::use_awaitable);
-        },
-        asio::use_awaitable);
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    const auto joiner = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+    {
+        const std::lock_guard lock{mutex_};
+        if (children_.empty()) co_return;
+        joiners_.push_back(joiner);
+    }
+    while (size() != 0) co_await joiner->async_wait(nothrow_await);
 }
 
 std::size_t TaskGroup::size() const {

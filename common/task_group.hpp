@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "common/asio.hpp"
 
@@ -27,7 +28,7 @@ class TaskGroup {
 
     /// Asks every child to stop (terminal cancellation, delivered on the child's own strand). Returns at once.
     void cancel();
-    /// Waits until no child is left.
+    /// Waits until no child is left, whatever is cancelled meanwhile.
     asio::awaitable<void> join();
     [[nodiscard]] std::size_t size() const;
 
@@ -40,7 +41,8 @@ class TaskGroup {
     mutable std::mutex mutex_;
     std::list<std::shared_ptr<Child>> children_;
     bool cancelled_ = false;
-    asio::steady_timer empty_;  // never expires; cancelled when the last child ends
+    std::vector<std::shared_ptr<asio::steady_timer>>
+        joiners_;  // each on its coroutine's executor; never expire, cancelled when no child is left
 };
 
 }  // namespace diskless

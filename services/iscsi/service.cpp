@@ -1,5 +1,7 @@
 #include "services/iscsi/service.hpp"
 
+#include <boost/asio/cancellation_state.hpp>
+
 #include <fmt/format.h>
 
 #include <atomic>
@@ -28,9 +30,11 @@ Limits limits_of(const config::Iscsi& config) {
 
 std::string explain(error_code error, Ipv4Address address, std::uint16_t port) {
     if (error == asio::error::address_in_use) {
-        return fmt::format("iSCSI port {} on {} is in use by another program; stop it (ss -ltnp shows which) or set another [iscsi] port", port, address);
+        return fmt::format("iSCSI port {} on {} is in use by another program; stop it (ss -ltnp shows which) or set another [iscsi] port",
+                           port, address);
     }
-    if (error == asio::error::access_denied) return fmt::format("iSCSI port {} needs privileges; start as root or set an [iscsi] port above 1023", port);
+    if (error == asio::error::access_denied)
+        return fmt::format("iSCSI port {} needs privileges; start as root or set an [iscsi] port above 1023", port);
     return fmt::format("cannot listen for iSCSI on {}:{}: {}", address, port, error.message());
 }
 
@@ -97,7 +101,9 @@ void IscsiService::bind(Ipv4Address address) {
 
 std::uint16_t IscsiService::port() const { return impl_->acceptor.local_endpoint().port(); }
 
+// Ended by stop(), never by cancellation: that would reach the nested coroutines across strands, which Boost 1.81 does not survive.
 asio::awaitable<void> IscsiService::run() {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     impl_->group.spawn(impl_->strand, [this] { return impl_->accept(); });
     co_await asio::co_spawn(impl_->strand, impl_->sweep(), asio::use_awaitable);
     co_await asio::co_spawn(impl_->strand, impl_->end_connections(), asio::use_awaitable);
@@ -134,7 +140,9 @@ void IscsiService::Impl::begin(asio::ip::tcp::socket socket) {
         if (shared->failures.allow()) log::warn("iscsi.too_many_connections", "max_connections={}", shared->config.max_connections);
         return;
     }
-    auto spawn = [this](asio::any_io_executor on, std::function<asio::awaitable<void>()> body) { group.spawn(std::move(on), std::move(body)); };
+    auto spawn = [this](asio::any_io_executor on, std::function<asio::awaitable<void>()> body) {
+        group.spawn(std::move(on), std::move(body));
+    };
     const auto connection = std::make_shared<Connection>(shared, std::move(socket), std::move(spawn));
     connections.push_back(connection);
     group.spawn(connection->strand(), [connection] { return connection->run(); });

@@ -300,6 +300,9 @@ class Lab:
         assert self._server is not None, "no server is running"
         return self._server.pid
 
+    def server_running(self) -> bool:
+        return self._server is not None
+
     def server_died(self) -> bool:
         """Whether a server that should be running has ended by itself."""
         return self._server is not None and self._server.poll() is not None
