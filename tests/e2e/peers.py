@@ -195,7 +195,7 @@ initiators = ["*"]
         listed = self.ok(host.run(["iscsi-ls", "-s", f"iscsi://{SERVER_ADDRESS}"]))
         self.assertIn(f"Target:{PREFIX}:scratch", listed)
         self.assertNotIn(":desk-01", listed, "a stranger's discovery must not show a client's target")
-        self.assertRegex(listed, r"Lun:0 .*Size:1G")
+        self.assertRegex(listed, r"Lun:0 .*Size:1023M")
         self.assertIn("Peripheral Device Type:DIRECT_ACCESS", self.ok(host.run(["iscsi-inq", self.url()])))
         for page in ("0x00", "0x80", "0x83", "0xb0", "0xb1", "0xb2"):
             self.ok(host.run(["iscsi-inq", "-e", "1", "-c", page, self.url()]))
