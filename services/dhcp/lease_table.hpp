@@ -1,5 +1,5 @@
-// LeaseTable: which address belongs to which MAC, in memory. Pure: time comes in as an argument. Every operation is O(log n) at most.
-// Holds offers too; only bound, released and declined leases are worth keeping on disk.
+// LeaseTable: which address belongs to which MAC, in memory. Pure: time comes in as an argument. Every operation is O(log n) at most, or
+// bounded by a named limit. Holds offers too; only bound, released and declined leases are worth keeping on disk.
 #pragma once
 
 #include <functional>
@@ -25,11 +25,13 @@ class LeaseTable {
     using Unavailable = std::function<bool(Ipv4Address)>;
 
     /// From the store, at start.
-    void load(const std::vector<Lease>& leases);
+    void load(std::vector<Lease> leases);
 
     /// The lease or running offer at an address; nullptr: none. Valid until the next change.
     [[nodiscard]] const Lease* find(Ipv4Address address) const;
     [[nodiscard]] const Lease* of(const MacAddress& mac) const;
+    /// Whether the machine may use the address as far as the table knows: nobody else has it now.
+    [[nodiscard]] bool is_free(Ipv4Address address, const MacAddress& mac, Seconds now) const;
 
     /// An address of the subnet's pools for this machine: the one it has or had, else `wanted` if that is free, else one never used, else
     /// the one free for longest. Holds it for the machine until `until`. Nothing: the pools are used up.
@@ -46,32 +48,48 @@ class LeaseTable {
     /// Somebody answers at this address: nobody gets it until then.
     Lease quarantine(Ipv4Address address, Seconds until);
 
+    /// The store has it. Until then nothing of a lease may be promised.
+    void committed(Ipv4Address address, const MacAddress& mac, Seconds expires);
+    /// Whether the store already holds a lease of this address for this machine that runs at least until then.
+    [[nodiscard]] bool is_on_disk(Ipv4Address address, const MacAddress& mac, Seconds until) const;
+
     [[nodiscard]] bool in_pool(std::size_t subnet, Ipv4Address address) const;
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
     [[nodiscard]] std::vector<Lease> all() const;
 
+    /// Addresses looked at for one packet before it is left unanswered; the search goes on where it stopped when the client asks again.
+    static constexpr int max_search = 1024;
+    /// An expired address that cannot be used just now (reserved, alive) is looked at again after this.
+    static constexpr std::chrono::seconds passed_over_time{60};
+
  private:
     struct Entry {
         Lease lease;
+        Seconds until{};          // taken until then: the lease, or an offer that runs longer
+        Seconds on_disk_until{};  // how far the store can vouch for the lease
+        std::optional<std::size_t> pool;
         bool offered = false;  // held, never bound: not a lease
     };
     struct Pool {
         std::vector<Ipv4Range> ranges;
-        std::size_t range = 0;  // the first address never handed out is ranges[range].first + used
-        std::uint64_t used = 0;
+        std::uint64_t size = 0;
+        std::uint64_t entries = 0;  // addresses the table knows something of
+        std::size_t range = 0;      // the search for an unknown address goes on at ranges[range].first + offset
+        std::uint64_t offset = 0;
+        std::set<std::pair<Seconds, Ipv4Address>> by_expiry;  // its known addresses by Entry::until
     };
 
-    [[nodiscard]] bool is_free(Ipv4Address address, const MacAddress& mac, Seconds now) const;
+    [[nodiscard]] const Entry* entry_of(Ipv4Address address, const MacAddress& mac) const;
+    [[nodiscard]] std::optional<std::size_t> pool_of(Ipv4Address address) const;
     [[nodiscard]] std::optional<Ipv4Address> never_used(std::size_t subnet, const Unavailable& unavailable);
     [[nodiscard]] std::optional<Ipv4Address> run_out(std::size_t subnet, Seconds now, const Unavailable& unavailable);
-    void put(const Lease& lease, bool offered);
-    void set_expiry(Entry& entry, Seconds expires);
+    Entry& put(const Lease& lease, bool offered);
+    void set_until(Entry& entry, Seconds until);
 
     std::vector<Pool> pools_;
     std::size_t max_leases_;
     std::unordered_map<Ipv4Address, Entry> entries_;
     std::unordered_map<MacAddress, Ipv4Address> by_mac_;
-    std::set<std::pair<Seconds, Ipv4Address>> by_expiry_;
 };
 
 }  // namespace diskless::dhcp

@@ -67,22 +67,21 @@ asio::awaitable<void> NeighbourProbe::run() {
         if (ec) break;
         const ssize_t n = ::recv(socket_.native_handle(), packet.data(), packet.size(), MSG_DONTWAIT);
         // Any ARP packet that names the address as its sender's, request or reply, is a sign of life.
-        if (n >= static_cast<ssize_t>(arp_bytes)) answered({load_be<std::uint32_t>(packet, 14)});
+        if (n >= static_cast<ssize_t>(arp_bytes))
+            answered({load_be<std::uint32_t>(packet, 14)}, MacAddress::from(ByteSpan{packet}.subspan(8, 6)));
     }
-    probes_.clear();
+    probes_->clear();
 }
 
-void NeighbourProbe::ask(Ipv4Address address, std::function<void(bool)> done) {
-    if (probes_.size() >= max_probes) return done(false);
-    const auto [probe, fresh] = probes_.try_emplace(address, Probe{asio::steady_timer{strand_, patience}, std::move(done)});
+void NeighbourProbe::ask(Ipv4Address address, const MacAddress& client, std::function<void(bool)> done) {
+    if (probes_->size() >= max_probes) return done(false);
+    const auto [probe, fresh] = probes_->try_emplace(address, Probe{client, asio::steady_timer{strand_, patience}, std::move(done)});
     if (!fresh) return;
     send(address);
-    probe->second.clock.async_wait([this, address](error_code ec) {
-        const auto found = probes_.find(address);
-        if (ec || found == probes_.end()) return;
-        const auto finished = std::move(found->second.done);
-        probes_.erase(found);
-        finished(false);
+    // A clock that has run out already may be heard after our end: the handler owns nothing and asks whether we live.
+    probe->second.clock.async_wait([weak = std::weak_ptr{probes_}, address](error_code ec) {
+        const auto probes = weak.lock();
+        if (!ec && probes) finish(*probes, address, false);
     });
 }
 
@@ -97,12 +96,14 @@ void NeighbourProbe::send(Ipv4Address address) {
     (void)::sendto(socket_.native_handle(), packet.data(), packet.size(), MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&to), sizeof to);
 }
 
-void NeighbourProbe::answered(Ipv4Address address) {
-    const auto found = probes_.find(address);
-    if (found == probes_.end()) return;
-    const auto finished = std::move(found->second.done);
-    probes_.erase(found);
-    finished(true);
+void NeighbourProbe::answered(Ipv4Address address, const MacAddress& by) {
+    const auto found = probes_->find(address);
+    if (found != probes_->end() && found->second.client != by) finish(*probes_, address, true);
+}
+
+void NeighbourProbe::finish(Probes& probes, Ipv4Address address, bool taken) {
+    const auto found = probes.extract(address);
+    if (!found.empty()) found.mapped().done(taken);
 }
 
 }  // namespace diskless::dhcp

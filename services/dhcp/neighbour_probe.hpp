@@ -5,6 +5,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 
@@ -22,27 +23,32 @@ class NeighbourProbe {
     /// Hears answers until it is cancelled.
     asio::awaitable<void> run();
 
-    /// `done(taken)` after an answer, or after `patience` without one. More than max_probes at once are not asked: then done(false) at
-    /// once.
-    void ask(Ipv4Address address, std::function<void(bool taken)> done);
+    /// `done(taken)` after an answer of anybody but `client` itself, or after `patience` without one. More than max_probes at once are not
+    /// asked: then done(false) at once. An address that is being asked about already is not asked twice: `done` is dropped, and its client
+    /// asks again.
+    void ask(Ipv4Address address, const MacAddress& client, std::function<void(bool taken)> done);
 
     static constexpr std::chrono::milliseconds patience{250};
     static constexpr std::size_t max_probes = 256;
 
  private:
     struct Probe {
+        MacAddress client;
         asio::steady_timer clock;
         std::function<void(bool)> done;
     };
+    using Probes = std::unordered_map<Ipv4Address, Probe>;
+
     void send(Ipv4Address address);
-    void answered(Ipv4Address address);
+    void answered(Ipv4Address address, const MacAddress& by);
+    static void finish(Probes& probes, Ipv4Address address, bool taken);
 
     asio::any_io_executor strand_;
     std::string interface_;
     asio::posix::stream_descriptor socket_;
     MacAddress mac_;
     int interface_index_ = 0;
-    std::unordered_map<Ipv4Address, Probe> probes_;
+    std::shared_ptr<Probes> probes_ = std::make_shared<Probes>();
 };
 
 }  // namespace diskless::dhcp

@@ -2,11 +2,15 @@
 
 #include <algorithm>
 
+#include "services/dhcp/request_view.hpp"
+
 namespace diskless::dhcp {
 namespace {
 
 using wire::MessageType;
 using wire::Option;
+
+constexpr std::size_t max_client_text = 255;  // of what a client says of itself, so much is kept: an option's length
 
 std::vector<std::vector<Ipv4Range>> pools_of(const config::Dhcp& dhcp) {
     std::vector<std::vector<Ipv4Range>> pools;
@@ -14,91 +18,41 @@ std::vector<std::vector<Ipv4Range>> pools_of(const config::Dhcp& dhcp) {
     return pools;
 }
 
-/// Option 175 is a list of sub-options; the features have no value worth reading, their presence is the message.
-bool has_ipxe_feature(ByteSpan features, std::uint8_t wanted) noexcept {
-    ByteReader reader{features};
-    while (reader.remaining() >= 2) {
-        const std::uint8_t code = reader.u8();
-        const ByteSpan value = reader.bytes(reader.u8());
-        if (!reader.ok()) return false;
-        if (code == wanted) return value.empty() || value[0] != std::byte{0};
-    }
-    return false;
-}
-
-boot::FirmwareHints hints_of(const wire::Options& options) noexcept {
-    constexpr std::uint8_t ipxe_iscsi = 0x11, ipxe_http = 0x13;
-    const ByteSpan ipxe = options.get(Option::ipxe);
-    return {.architecture = options.u16(Option::client_system_architecture),
-            .vendor_class = options.text(Option::vendor_class),
-            .user_class = options.text(Option::user_class),
-            .has_ipxe_options = options.has(Option::ipxe),
-            .ipxe_http = has_ipxe_feature(ipxe, ipxe_http),
-            .ipxe_iscsi = has_ipxe_feature(ipxe, ipxe_iscsi)};
-}
-
-/// Option 97: a type byte of 0, then the UUID (RFC 4578 2.3).
-std::optional<Uuid> uuid_of(const wire::Options& options) noexcept {
-    const ByteSpan value = options.get(Option::client_machine_identifier);
-    if (value.size() != 17 || value[0] != std::byte{0}) return std::nullopt;
-    return Uuid::from_wire(value.subspan(1));
-}
-
+/// By MAC; by the machine's UUID where the card is a new one.
 const boot::Client* client_of(const wire::Request& request, const boot::Catalog& catalog) noexcept {
     if (const boot::Client* client = catalog.by_mac(request.header.chaddr)) return client;
     const auto uuid = uuid_of(request.options);
     return uuid ? catalog.by_uuid(*uuid) : nullptr;
 }
 
-/// RFC 3046, RFC 3527: the link the client is on, where the relay's own address does not tell.
-std::optional<Ipv4Address> link_selection(const wire::Options& options) noexcept {
-    constexpr std::uint8_t link_selection_code = 5;
-    ByteReader reader{options.get(Option::relay_agent_information)};
-    while (reader.remaining() >= 2) {
-        const std::uint8_t code = reader.u8();
-        const ByteSpan value = reader.bytes(reader.u8());
-        if (reader.ok() && code == link_selection_code && value.size() == 4) return Ipv4Address{load_be<std::uint32_t>(value, 0)};
-    }
-    return std::nullopt;
-}
-
-}  // namespace
-
-struct Responder::Exchange {
-    const wire::Request& request;
-    const boot::Catalog& catalog;
-    Seconds now;
-    const boot::Client* client;
-    boot::Firmware firmware;
-    std::size_t subnet_index;
-    const config::Subnet& subnet;
-
-    [[nodiscard]] const MacAddress& mac() const noexcept { return request.header.chaddr; }
-    [[nodiscard]] bool asked_for(Option code) const noexcept {
-        const std::string_view list = request.options.text(Option::parameter_request_list);
-        return list.empty() || list.find(static_cast<char>(code)) != std::string_view::npos;
-    }
-};
-
-Responder::Responder(Setup setup) : setup_{std::move(setup)}, leases_{pools_of(setup_.dhcp), setup_.dhcp.max_leases} {}
-
-Decision Responder::silence(std::string_view reason) const {
+Decision silence(std::string_view reason) {
     Decision decision;
     decision.reason = reason;
     return decision;
 }
 
+/// A machine nobody declared, under a policy that gives it nothing (yet).
+Decision stranger(const wire::Request& request, config::UnknownPolicy policy) {
+    if (policy == config::UnknownPolicy::ignore) return silence("unknown_client");
+    Decision decision = silence("not_enrolled_yet");
+    if (request.type == MessageType::discover || request.type == MessageType::bootp) decision.action = Decision::Action::enroll;
+    return decision;
+}
+
+std::string kept(std::string_view said) { return std::string{said.substr(0, max_client_text)}; }
+
+}  // namespace
+
+Responder::Responder(Setup setup) : setup_{std::move(setup)}, leases_{pools_of(setup_.dhcp), setup_.dhcp.max_leases} {}
+
 Decision Responder::respond(const wire::Request& request, const boot::Catalog& catalog, Seconds now) {
     const boot::Client* client = client_of(request, catalog);
-    if (client == nullptr && setup_.unknown_clients.policy == config::UnknownPolicy::ignore) return silence("unknown_client");
-    if (client == nullptr && setup_.unknown_clients.policy == config::UnknownPolicy::enroll) {
-        Decision decision = silence("enrolled");
-        decision.action = Decision::Action::enroll;
-        return decision;
-    }
+    const config::UnknownPolicy policy = setup_.unknown_clients.policy;
+    if (client == nullptr && policy != config::UnknownPolicy::menu) return stranger(request, policy);
     const auto subnet = subnet_of(request);
     if (!subnet) return silence("no_subnet");
-    Exchange exchange{request, catalog, now, client, boot::firmware_of(hints_of(request.options)), *subnet, setup_.dhcp.subnets[*subnet]};
+    const Exchange exchange{
+        request, catalog, now, client, boot::firmware_of(hints_of(request.options)), *subnet, setup_.dhcp.subnets[*subnet]};
     switch (request.type) {
         case MessageType::discover: return discover(exchange);
         case MessageType::request: return this->request(exchange);
@@ -110,68 +64,83 @@ Decision Responder::respond(const wire::Request& request, const boot::Catalog& c
     }
 }
 
-// RFC 2131 4.3.1: the relay's network, else the one the client says it is on, else ours.
-std::optional<std::size_t> Responder::subnet_of(const wire::Request& request) const {
-    const wire::Header& h = request.header;
-    Ipv4Address on = setup_.server.address;
-    if (!h.giaddr.is_unspecified()) {
-        on = link_selection(request.options).value_or(h.giaddr);
-    } else if (const auto selected = request.options.address(Option::subnet_selection)) {
-        on = *selected;
-    } else if (!h.ciaddr.is_unspecified()) {
-        on = h.ciaddr;
-    }
-    const auto holds = [on](const config::Subnet& subnet) { return subnet.network.contains(on); };
+std::optional<std::size_t> Responder::subnet_holding(Ipv4Address address) const {
+    const auto holds = [address](const config::Subnet& subnet) { return subnet.network.contains(address); };
     const auto found = std::ranges::find_if(setup_.dhcp.subnets, holds);
     if (found == setup_.dhcp.subnets.end()) return std::nullopt;
     return static_cast<std::size_t>(found - setup_.dhcp.subnets.begin());
 }
 
-/// The declared address, where it is on the network the client asks from.
+// RFC 2131 4.3.1: the relay's network, else the one the client says it is on, else ours.
+std::optional<std::size_t> Responder::subnet_of(const wire::Request& request) const {
+    const wire::Header& h = request.header;
+    if (!h.giaddr.is_unspecified()) return subnet_holding(link_selection(request.options).value_or(h.giaddr));
+    if (const auto selected = request.options.address(Option::subnet_selection)) return subnet_holding(*selected);
+    if (!h.ciaddr.is_unspecified()) {
+        const auto said = subnet_holding(h.ciaddr);
+        // A machine that was carried here asks for its old address: ours is the network that is to refuse it.
+        if (said || request.type != MessageType::request) return said;
+    }
+    return subnet_holding(setup_.server.address);
+}
+
+/// The declared address, where it is on the network the client asks from and nobody else was found sitting on it.
 std::optional<Ipv4Address> Responder::reservation(const Exchange& exchange) const {
-    if (exchange.client == nullptr || !exchange.client->address || !exchange.subnet.network.contains(*exchange.client->address))
-        return std::nullopt;
-    return exchange.client->address;
+    if (exchange.client == nullptr || !exchange.client->address) return std::nullopt;
+    const Ipv4Address address = *exchange.client->address;
+    if (!exchange.subnet.network.contains(address)) return std::nullopt;
+    const Lease* lease = leases_.find(address);
+    if (lease != nullptr && lease->state == LeaseState::declined && lease->expires > exchange.now) return std::nullopt;
+    return address;
 }
 
 bool Responder::unavailable(const Exchange& exchange, Ipv4Address address) const {
     return address == setup_.server.address || address == exchange.subnet.router || exchange.catalog.by_address(address) != nullptr;
 }
 
-/// Whether the machine may use this address: its reservation, or a pool address that is its own or free.
+/// Whether the machine is to use this address from now on: its reservation, else the pool address that is its own.
 bool Responder::may_have(const Exchange& exchange, Ipv4Address address) const {
     if (const auto reserved = reservation(exchange)) return address == *reserved;
     const Lease* lease = leases_.of(exchange.mac());
-    return lease != nullptr && lease->address == address && lease->state == LeaseState::bound && !unavailable(exchange, address) &&
+    return lease != nullptr && lease->address == address && !unavailable(exchange, address) &&
            leases_.in_pool(exchange.subnet_index, address);
+}
+
+/// Whether a machine that runs on this address may go on: nobody else has a claim on it. More than may_have(), for a refusal would take
+/// the disk away under a running system: its reservation may have changed since it started, or our leases may be lost.
+bool Responder::may_keep(const Exchange& exchange, Ipv4Address address) const {
+    const Lease* lease = leases_.find(address);
+    const bool own = lease != nullptr && lease->mac == exchange.mac();
+    return (own || leases_.in_pool(exchange.subnet_index, address)) && exchange.subnet.network.contains(address) &&
+           leases_.is_free(address, exchange.mac(), exchange.now) && !unavailable(exchange, address);
 }
 
 // --- INIT, SELECTING -------------------------------------------------------------------------------------------------------------------
 
-Decision Responder::discover(Exchange& exchange) {
-    Decision decision;
+Decision Responder::discover(const Exchange& exchange) {
     const Seconds until = exchange.now + offer_time;
-    if (const auto reserved = reservation(exchange)) {
-        decision.address = *reserved;
+    const auto reserved = reservation(exchange);
+    std::optional<Ipv4Address> address = reserved;
+    bool fresh = false;
+    if (reserved) {
+        fresh = !leases_.is_free(*reserved, exchange.mac(), exchange.now);  // reserved while another machine still had it
         leases_.hold(*reserved, exchange.mac(), until);
     } else {
         const Lease* before = leases_.of(exchange.mac());
-        const bool had_one = before != nullptr;
+        const std::optional<Ipv4Address> own = before != nullptr ? std::optional{before->address} : std::nullopt;
         const auto wanted = exchange.request.options.address(Option::requested_address);
-        const auto blocked = [&](Ipv4Address a) { return unavailable(exchange, a) || (in_use_(a) && !(had_one && before->address == a)); };
-        const auto address = leases_.offer(exchange.mac(), exchange.subnet_index, wanted, exchange.now, until, blocked);
+        const auto blocked = [&](Ipv4Address a) { return unavailable(exchange, a) || (a != own && in_use_(a)); };
+        address = leases_.offer(exchange.mac(), exchange.subnet_index, wanted, exchange.now, until, blocked);
         if (!address) return silence("pool_exhausted");
-        decision.address = *address;
-        decision.fresh_address = !had_one;
+        fresh = address != own;
     }
-    decision.reply_type = MessageType::offer;
-    decision.reason = "offered";
-    fill_reply(exchange, decision, true);
+    Decision decision = reply(exchange, MessageType::offer, "offered", *address, true);
+    decision.fresh_address = fresh;
     return decision;
 }
 
 // RFC 2131 4.3.2: which state the client is in shows in three fields.
-Decision Responder::request(Exchange& exchange) {
+Decision Responder::request(const Exchange& exchange) {
     const auto server = exchange.request.options.address(Option::server_identifier);
     const auto wanted = exchange.request.options.address(Option::requested_address);
     const Ipv4Address held = exchange.request.header.ciaddr;
@@ -180,16 +149,16 @@ Decision Responder::request(Exchange& exchange) {
         return silence("chose_other_server");
     }
     if (server) return selecting(exchange, wanted.value_or(held));
-    if (wanted && held.is_unspecified()) return init_reboot(exchange, *wanted);
     if (!held.is_unspecified()) return renewing(exchange, held);
+    if (wanted) return init_reboot(exchange, *wanted);
     return silence("request_without_address");
 }
 
-Decision Responder::selecting(Exchange& exchange, Ipv4Address wanted) {
+Decision Responder::selecting(const Exchange& exchange, Ipv4Address wanted) {
     return may_have(exchange, wanted) ? acknowledge(exchange, wanted) : refuse(exchange, "nak_selecting");
 }
 
-Decision Responder::init_reboot(Exchange& exchange, Ipv4Address wanted) {
+Decision Responder::init_reboot(const Exchange& exchange, Ipv4Address wanted) {
     if (may_have(exchange, wanted)) return acknowledge(exchange, wanted);
     // RFC 2131 4.3.2: of a client we know nothing of we say nothing, for another server may know; an address wrong for this network is
     // always refused.
@@ -200,61 +169,34 @@ Decision Responder::init_reboot(Exchange& exchange, Ipv4Address wanted) {
 }
 
 // RENEWING came by unicast, REBINDING by broadcast; the answer is the same.
-Decision Responder::renewing(Exchange& exchange, Ipv4Address held) {
-    if (may_have(exchange, held)) return acknowledge(exchange, held);
+Decision Responder::renewing(const Exchange& exchange, Ipv4Address held) {
+    if (may_have(exchange, held) || may_keep(exchange, held)) return acknowledge(exchange, held);
     return setup_.dhcp.authoritative ? refuse(exchange, "nak_renewing") : silence("unknown_lease");
 }
 
 // The lease is stored for an eighth longer than is promised. So a machine that asks again soon (ROM, iPXE, initramfs in one boot) is
 // promised nothing that is not on disk already, and costs no commit.
-Decision Responder::acknowledge(Exchange& exchange, Ipv4Address address) {
-    Decision decision;
-    decision.address = address;
-    decision.reply_type = MessageType::ack;
-    decision.reason = "acked";
+Decision Responder::acknowledge(const Exchange& exchange, Ipv4Address address) {
+    Decision decision = reply(exchange, MessageType::ack, "acked", address, true);
     const auto promised = exchange.subnet.lease_time;
-    const Lease* before = leases_.find(address);
-    const std::string_view client_id = exchange.request.options.text(Option::client_identifier);
-    const bool on_disk = before != nullptr && before->state == LeaseState::bound && before->mac == exchange.mac() &&
-                         before->starts != Seconds{} && before->expires >= exchange.now + promised;
-    if (!on_disk) {
-        decision.store = Lease{.address = address,
-                               .mac = exchange.mac(),
-                               .client_id = std::string{client_id},
-                               .host_name = std::string{exchange.request.options.text(Option::host_name)},
-                               .state = LeaseState::bound,
-                               .starts = exchange.now,
-                               .expires = exchange.now + promised + promised / 8};
-        leases_.bind(*decision.store);
-    }
-    fill_reply(exchange, decision, true);
-    return decision;
-}
-
-Decision Responder::refuse(Exchange& exchange, std::string_view reason) const {
-    Decision decision;
-    decision.action = Decision::Action::reply;
-    decision.reply_type = MessageType::nak;
-    decision.reason = reason;
-    decision.client = exchange.client;
-    decision.firmware = exchange.firmware;
-    const wire::Header& h = exchange.request.header;
-    decision.reply.header = {.op = 2, .xid = h.xid, .flags = h.flags, .giaddr = h.giaddr, .chaddr = h.chaddr};
-    // RFC 2131 4.3.2: through a relay a NAK must be broadcast on the client's network.
-    if (!h.giaddr.is_unspecified()) decision.reply.header.flags |= wire::Header::broadcast_flag;
-    wire::OptionWriter& options = decision.reply.options;
-    options.u8(Option::message_type, static_cast<std::uint8_t>(MessageType::nak));
-    options.address(Option::server_identifier, setup_.server.address);
-    options.text(Option::message, "this address is not yours on this network");
-    if (const ByteSpan id = exchange.request.options.get(Option::client_identifier); !id.empty())
-        options.put(Option::client_identifier, id);
-    decision.reply.relay_agent_information = exchange.request.options.get(Option::relay_agent_information);
+    if (leases_.is_on_disk(address, exchange.mac(), exchange.now + promised)) return decision;
+    const wire::Options& said = exchange.request.options;
+    decision.store = Lease{.address = address,
+                           .mac = exchange.mac(),
+                           .client_id = kept(said.text(Option::client_identifier)),
+                           .host_name = kept(said.text(Option::host_name)),
+                           .state = LeaseState::bound,
+                           .starts = exchange.now,
+                           .expires = exchange.now + promised + promised / 8};
+    leases_.bind(*decision.store);
     return decision;
 }
 
 // --- the messages without an answer, or without a lease --------------------------------------------------------------------------------
 
-Decision Responder::release(Exchange& exchange) {
+Decision Responder::release(const Exchange& exchange) {
+    const auto server = exchange.request.options.address(Option::server_identifier);
+    if (server && *server != setup_.server.address) return silence("chose_other_server");
     Decision decision = silence("release_of_nothing");
     decision.client = exchange.client;
     decision.address = exchange.request.header.ciaddr;
@@ -263,7 +205,9 @@ Decision Responder::release(Exchange& exchange) {
     return decision;
 }
 
-Decision Responder::decline(Exchange& exchange) {
+Decision Responder::decline(const Exchange& exchange) {
+    const auto server = exchange.request.options.address(Option::server_identifier);
+    if (server && *server != setup_.server.address) return silence("chose_other_server");
     Decision decision = silence("decline_of_nothing");
     const auto address = exchange.request.options.address(Option::requested_address);
     if (!address) return decision;
@@ -274,101 +218,38 @@ Decision Responder::decline(Exchange& exchange) {
     return decision;
 }
 
-Decision Responder::inform(Exchange& exchange) {
-    if (exchange.request.header.ciaddr.is_unspecified()) return silence("inform_without_address");
-    Decision decision;
-    decision.reply_type = MessageType::ack;
-    decision.reason = "informed";
-    decision.address = exchange.request.header.ciaddr;
-    fill_reply(exchange, decision, false);
+Decision Responder::inform(const Exchange& exchange) const {
+    const Ipv4Address held = exchange.request.header.ciaddr;
+    if (held.is_unspecified()) return silence("inform_without_address");
+    Decision decision = reply(exchange, MessageType::ack, "informed", held, false);
     decision.reply.header.yiaddr = {};
     return decision;
 }
 
 // RFC 1534: BOOTP clients cannot renew, so only reservations are for them.
-Decision Responder::bootp(Exchange& exchange) {
+Decision Responder::bootp(const Exchange& exchange) const {
     const auto reserved = reservation(exchange);
     if (!reserved) return silence("bootp_without_reservation");
-    Decision decision;
-    decision.reply_type = MessageType::bootp;
-    decision.reason = "bootp";
-    decision.address = *reserved;
-    fill_reply(exchange, decision, false);
-    return decision;
+    return reply(exchange, MessageType::bootp, "bootp", *reserved, false);
 }
 
-// --- replies ---------------------------------------------------------------------------------------------------------------------------
-
-void Responder::fill_reply(Exchange& exchange, Decision& decision, bool with_lease) const {
-    decision.action = Decision::Action::reply;
-    decision.client = exchange.client;
-    decision.firmware = exchange.firmware;
-    const wire::Header& h = exchange.request.header;
-    decision.reply.header = {
-        .op = 2, .xid = h.xid, .flags = h.flags, .ciaddr = h.ciaddr, .yiaddr = decision.address, .giaddr = h.giaddr, .chaddr = h.chaddr};
-    if (decision.reply_type == MessageType::offer) decision.reply.header.ciaddr = {};  // RFC 2131 table 3
-    wire::OptionWriter& options = decision.reply.options;
-    if (decision.reply_type != MessageType::bootp) {
-        options.u8(Option::message_type, static_cast<std::uint8_t>(decision.reply_type));
-        options.address(Option::server_identifier, setup_.server.address);
-    }
-    if (with_lease) {
-        const auto seconds = static_cast<std::uint32_t>(exchange.subnet.lease_time.count());
-        options.u32(Option::lease_time, seconds);
-        options.u32(Option::renewal_time, seconds / 2);
-        options.u32(Option::rebinding_time, seconds / 8 * 7);
-    }
-    fill_network(exchange, options);
-    if (exchange.client != nullptr && exchange.asked_for(Option::host_name)) options.text(Option::host_name, exchange.client->name);
-    fill_boot(exchange, decision);
-    // RFC 6842: the client's identifier comes back as it was.
-    if (const ByteSpan id = exchange.request.options.get(Option::client_identifier); !id.empty())
-        options.put(Option::client_identifier, id);
-    decision.reply.relay_agent_information = exchange.request.options.get(Option::relay_agent_information);
+Decision Responder::reply(const Exchange& exchange, MessageType type, std::string_view reason, Ipv4Address address, bool with_lease) const {
+    return {.action = Decision::Action::reply,
+            .reason = reason,
+            .reply_type = type,
+            .reply = make_reply(exchange, setup_.server, type, address, with_lease),
+            .client = exchange.client,
+            .firmware = exchange.firmware,
+            .address = address};
 }
 
-void Responder::fill_network(const Exchange& exchange, wire::OptionWriter& options) const {
-    const config::Subnet& subnet = exchange.subnet;
-    options.u32(Option::subnet_mask, subnet.network.mask());
-    if (subnet.router && exchange.asked_for(Option::router)) options.address(Option::router, *subnet.router);
-    if (!subnet.dns.empty() && exchange.asked_for(Option::domain_name_server)) {
-        std::vector<std::byte> addresses(subnet.dns.size() * 4);
-        for (std::size_t i = 0; i < subnet.dns.size(); ++i) store_be(addresses, i * 4, subnet.dns[i].value);
-        options.put(Option::domain_name_server, addresses);
-    }
-    if (!subnet.domain.empty() && exchange.asked_for(Option::domain_name)) options.text(Option::domain_name, subnet.domain);
-    if (exchange.asked_for(Option::broadcast_address)) options.address(Option::broadcast_address, subnet.network.broadcast());
-}
-
-void Responder::fill_boot(const Exchange& exchange, Decision& decision) const {
-    const boot::BootPlan plan = boot::plan_boot(exchange.client, exchange.firmware, setup_.server);
-    if (!plan.boots) return;
-    wire::OptionWriter& options = decision.reply.options;
-    const wire::Options& asked = exchange.request.options;
-    decision.reply.header.siaddr = setup_.server.address;
-    if (!plan.vendor_class.empty()) {
-        options.text(Option::vendor_class, plan.vendor_class);
-        // RFC 4578 2.3: a PXE client finds its own machine identifier in the reply.
-        if (asked.has(Option::client_machine_identifier))
-            options.put(Option::client_machine_identifier, asked.get(Option::client_machine_identifier));
-    }
-    if (plan.vendor_class == "PXEClient") {
-        // PXE 2.1, PXE_DISCOVERY_CONTROL = 8: no boot server discovery, use the boot file of this packet.
-        constexpr std::array discovery_control{std::byte{6}, std::byte{1}, std::byte{8}, std::byte{255}};
-        options.put(Option::vendor_specific, discovery_control);
-    }
-    if (!plan.boot_file.empty()) {
-        decision.reply.file = plan.boot_file;
-        options.text(Option::tftp_server_name, setup_.server.address.text());
-        // Deviation: old ROMs read on behind option 67 to the next NUL, so there is one.
-        options.text(Option::bootfile_name, plan.boot_file + '\0');
-    }
-    if (!plan.root_path.empty()) options.text(Option::root_path, plan.root_path);
-    if (exchange.firmware.stage == boot::Stage::ipxe) {
-        constexpr std::array no_proxy_dhcp{std::byte{0xb0}, std::byte{1}, std::byte{1}};  // or iPXE waits for a proxy's offer as well
-        options.put(Option::ipxe, no_proxy_dhcp);
-        if (!plan.initiator.empty()) options.text(Option::initiator_iqn, plan.initiator);
-    }
+Decision Responder::refuse(const Exchange& exchange, std::string_view reason) const {
+    return {.action = Decision::Action::reply,
+            .reason = reason,
+            .reply_type = MessageType::nak,
+            .reply = make_nak(exchange, setup_.server),
+            .client = exchange.client,
+            .firmware = exchange.firmware};
 }
 
 }  // namespace diskless::dhcp

@@ -1,5 +1,5 @@
 // Responder: what a DHCP server answers (RFC 2131 4.3). Pure: a request, the catalog, the leases and the time in; a decision out. The
-// branches carry the names of the client's states in RFC 2131 4.4. The boot options are computed last, from the boot plan.
+// branches carry the names of the client's states in RFC 2131 4.4.
 #pragma once
 
 #include <string_view>
@@ -8,22 +8,23 @@
 #include "boot/plan.hpp"
 #include "config/config.hpp"
 #include "services/dhcp/lease_table.hpp"
+#include "services/dhcp/reply.hpp"
 #include "services/dhcp/wire/message.hpp"
 
 namespace diskless::dhcp {
 
-/// What to do about one request. `client` points into the catalog that was given.
+/// What to do about one request. `client` points into the catalog that was given, the reply into the request.
 struct Decision {
     enum class Action : std::uint8_t { none, reply, enroll };
     Action action = Action::none;
-    std::string_view reason;  ///< a static word for counters and the log: "offered", "acked", "nak", "unknown_client", "no_subnet" …
+    std::string_view reason;  ///< a static word for counters and the log: "offered", "acked", "nak_selecting", "unknown_client" …
     wire::MessageType reply_type = wire::MessageType::bootp;
     wire::Reply reply;
-    std::optional<Lease> store;  ///< must be on disk before the reply leaves (or, without a reply, soon)
+    std::optional<Lease> store;  ///< must be on disk before the reply leaves (or, without a reply, soon); then call committed()
     const boot::Client* client = nullptr;
     boot::Firmware firmware;
     Ipv4Address address;
-    bool fresh_address = false;  ///< from a pool, never this machine's before: worth a conflict probe
+    bool fresh_address = false;  ///< somebody else may sit on it: worth a conflict probe before it is offered
 };
 
 class Responder {
@@ -46,28 +47,25 @@ class Responder {
     void set_in_use(LeaseTable::Unavailable in_use) { in_use_ = std::move(in_use); }
 
  private:
-    struct Exchange;  // one request with what was found out about it
+    Decision discover(const Exchange& exchange);
+    Decision request(const Exchange& exchange);
+    Decision selecting(const Exchange& exchange, Ipv4Address wanted);
+    Decision init_reboot(const Exchange& exchange, Ipv4Address wanted);
+    Decision renewing(const Exchange& exchange, Ipv4Address held);
+    Decision release(const Exchange& exchange);
+    Decision decline(const Exchange& exchange);
+    Decision inform(const Exchange& exchange) const;
+    Decision bootp(const Exchange& exchange) const;
 
-    Decision discover(Exchange& exchange);
-    Decision request(Exchange& exchange);
-    Decision selecting(Exchange& exchange, Ipv4Address wanted);
-    Decision init_reboot(Exchange& exchange, Ipv4Address wanted);
-    Decision renewing(Exchange& exchange, Ipv4Address held);
-    Decision release(Exchange& exchange);
-    Decision decline(Exchange& exchange);
-    Decision inform(Exchange& exchange);
-    Decision bootp(Exchange& exchange);
-
+    [[nodiscard]] std::optional<std::size_t> subnet_holding(Ipv4Address address) const;
     [[nodiscard]] std::optional<std::size_t> subnet_of(const wire::Request& request) const;
     [[nodiscard]] std::optional<Ipv4Address> reservation(const Exchange& exchange) const;
     [[nodiscard]] bool may_have(const Exchange& exchange, Ipv4Address address) const;
+    [[nodiscard]] bool may_keep(const Exchange& exchange, Ipv4Address address) const;
     [[nodiscard]] bool unavailable(const Exchange& exchange, Ipv4Address address) const;
-    Decision acknowledge(Exchange& exchange, Ipv4Address address);
-    Decision refuse(Exchange& exchange, std::string_view reason) const;
-    Decision silence(std::string_view reason) const;
-    void fill_reply(Exchange& exchange, Decision& decision, bool with_lease) const;
-    void fill_network(const Exchange& exchange, wire::OptionWriter& options) const;
-    void fill_boot(const Exchange& exchange, Decision& decision) const;
+    Decision acknowledge(const Exchange& exchange, Ipv4Address address);
+    Decision reply(const Exchange& exchange, wire::MessageType type, std::string_view reason, Ipv4Address address, bool with_lease) const;
+    Decision refuse(const Exchange& exchange, std::string_view reason) const;
 
     Setup setup_;
     LeaseTable leases_;

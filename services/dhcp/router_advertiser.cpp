@@ -75,6 +75,7 @@ asio::awaitable<void> RouterAdvertiser::run() {
     all_nodes.sin6_addr.s6_addr[1] = 0x02;
     all_nodes.sin6_addr.s6_addr[15] = 0x01;
     all_nodes.sin6_scope_id = ::if_nametoindex(interface_.c_str());
+    send(&all_nodes, sizeof all_nodes);  // clients that wait already, since before the server was up
     std::array<std::byte, 256> packet{};
     while (true) {
         const auto [ec] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read, nothrow_await);

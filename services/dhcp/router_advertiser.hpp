@@ -2,12 +2,11 @@
 // after every DHCP ACK. Needs CAP_NET_RAW; a machine without IPv6 simply goes without.
 #pragma once
 
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <string>
 
 #include "common/asio.hpp"
 #include "common/counters.hpp"
-
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 namespace diskless::dhcp {
 

@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <boost/asio/cancellation_state.hpp>
-#include <unordered_map>
 
 #include "common/log.hpp"
 #include "common/task_group.hpp"
 #include "common/text.hpp"
 #include "services/dhcp/delivery.hpp"
 #include "services/dhcp/neighbour_probe.hpp"
+#include "services/dhcp/reminders.hpp"
+#include "services/dhcp/request_view.hpp"
 #include "services/dhcp/responder.hpp"
 #include "services/dhcp/router_advertiser.hpp"
 #include "services/dhcp/transport.hpp"
@@ -25,27 +26,13 @@ constexpr std::size_t default_message_bytes = 576;  // RFC 2131 2: what every cl
 constexpr std::size_t max_reply_bytes = 1500;
 /// Bursts whose leases are being committed; beyond it requests wait in the socket.
 constexpr std::size_t max_commits = 64;
-/// One log line for a machine nobody declared in so much time; and so many machines are remembered for it.
-constexpr std::chrono::minutes ignored_again{1};
-constexpr std::size_t max_ignored = 4096;
-
 Seconds now_seconds() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
-/// OVMF says ff00 in its REQUEST, others less than RFC 2131 allows: neither is believed further than it goes.
-std::size_t reply_limit(const wire::Options& options) noexcept {
-    const std::size_t said = options.u16(Option::max_message_size).value_or(default_message_bytes);
+/// OVMF says ff00 in its REQUEST, others less than RFC 2131 allows: neither is believed further than it goes. BOOTP knows no such option.
+std::size_t reply_limit(const wire::Request& request) noexcept {
+    if (request.type == MessageType::bootp) return wire::min_message_bytes;
+    const std::size_t said = request.options.u16(Option::max_message_size).value_or(default_message_bytes);
     return std::clamp(said, default_message_bytes, max_reply_bytes) - ip_and_udp_bytes;
-}
-
-std::string_view describe(boot::Stage stage) noexcept {
-    switch (stage) {
-        case boot::Stage::plain: return "system";
-        case boot::Stage::system: return "Linux initramfs";
-        case boot::Stage::pxe_rom: return "PXE firmware";
-        case boot::Stage::http_firmware: return "UEFI HTTP boot";
-        case boot::Stage::ipxe: return "iPXE";
-    }
-    return {};
 }
 
 }  // namespace
@@ -89,7 +76,7 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
             const auto burst = co_await transport_.receive();
             if (burst.empty()) break;
             handle(burst);
-            while (commits_ >= max_commits) co_await committed_.async_wait(nothrow_await);
+            if (commits_ >= max_commits && !co_await a_commit_less()) break;
         }
         children_.cancel();
         // What the store has been given completes, and its callbacks come back to this strand.
@@ -104,10 +91,24 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
         std::vector<std::byte> message;
         Delivery delivery;
         sockaddr_in from{};
-        Decision decision;  // without its reply
+        MessageType type = MessageType::bootp;
+        std::string_view reason;
         MacAddress mac;
-        std::string client;
+        Ipv4Address address;
+        Seconds stored_until{};
+        boot::Stage stage = boot::Stage::plain;
+        std::string client;  // empty: nobody declared it
+        std::string who;     // for people; of ACKs only
     };
+
+    /// False: the service was asked to stop meanwhile.
+    asio::awaitable<bool> a_commit_less() {
+        while (commits_ >= max_commits) {
+            (void)co_await committed_.async_wait(nothrow_await);
+            if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return false;
+        }
+        co_return true;
+    }
 
     void handle(const std::vector<Transport::Datagram>& burst) {
         const auto catalog = deps_.catalog.get();
@@ -125,7 +126,6 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
             log::trace("dhcp.request", "type={} mac={} xid={:08x} decision={}", wire::name_of(request->type), request->header.chaddr,
                        request->header.xid, decision.reason);
             tell(*request, decision);
-            if (decision.action == Decision::Action::enroll) deps_.enroller.enroll(request->header.chaddr);
             const bool must_store = decision.store.has_value();
             if (must_store) leases.push_back(*decision.store);
             if (decision.action != Decision::Action::reply) continue;
@@ -142,19 +142,21 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
         if (!leases.empty()) store(std::move(leases), std::move(waiting));
     }
 
-    bool prepare(const wire::Request& request, Decision& decision, const sockaddr_in& from, Pending& pending) {
-        if (!wire::encode(decision.reply, reply_limit(request.options), pending.message)) {
+    bool prepare(const wire::Request& request, const Decision& decision, const sockaddr_in& from, Pending& pending) {
+        if (!wire::encode(decision.reply, reply_limit(request), pending.message)) {
             drop("reply_too_long");
             return false;
         }
         pending.delivery = delivery_of(decision.reply.header, decision.reply_type, transport_.can_send_raw());
         pending.from = from;
+        pending.type = decision.reply_type;
+        pending.reason = decision.reason;
         pending.mac = request.header.chaddr;
-        pending.client = decision.client != nullptr ? decision.client->name : std::string{};
-        pending.decision.reply_type = decision.reply_type;
-        pending.decision.reason = decision.reason;
-        pending.decision.firmware = decision.firmware;
-        pending.decision.address = decision.address;
+        pending.address = decision.address;
+        if (decision.store) pending.stored_until = decision.store->expires;
+        pending.stage = decision.firmware.stage;
+        if (decision.client != nullptr) pending.client = decision.client->name;
+        if (decision.reply_type == MessageType::ack) pending.who = describe(decision.firmware, request.options.text(Option::vendor_class));
         return true;
     }
 
@@ -164,12 +166,13 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
     }
 
     void offer_after_probe(Pending pending) {
-        const Ipv4Address address = pending.decision.address;
-        probe_.ask(address, [this, pending = std::move(pending)](bool taken) {
+        const Ipv4Address address = pending.address;
+        const MacAddress mac = pending.mac;
+        probe_.ask(address, mac, [this, pending = std::move(pending)](bool taken) {
             if (!taken) return send(pending);
             log::warn("lease.conflict", "ip={} mac={} effect=\"somebody else answers there; the address is left alone for {} s\"",
-                      pending.decision.address, pending.mac, Responder::quarantine_time.count());
-            store({responder_.leases().quarantine(pending.decision.address, now_seconds() + Responder::quarantine_time)}, {});
+                      pending.address, pending.mac, Responder::quarantine_time.count());
+            store({responder_.leases().quarantine(pending.address, now_seconds() + Responder::quarantine_time)}, {});
         });
     }
 
@@ -181,7 +184,10 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
                 self->committed_.cancel();
                 if (!durable) return self->refused_by_store(waiting.size());
                 self->store_failing_ = false;
-                for (const Pending& pending : waiting) self->send(pending);
+                for (const Pending& pending : waiting) {
+                    self->responder_.leases().committed(pending.address, pending.mac, pending.stored_until);
+                    self->send(pending);
+                }
             });
         });
     }
@@ -194,42 +200,47 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
     }
 
     void send(const Pending& pending) {
+        const bool acked = pending.type == MessageType::ack && pending.reason == "acked";
+        // Before the ACK leaves: the client's next packet may be here before we are back from sending.
+        if (acked) deps_.addresses.bind(pending.address, pending.mac);
         if (!transport_.send(pending.message, pending.delivery, pending.from)) {
             unsent_.add();
             return;
         }
-        const Decision& decision = pending.decision;
-        switch (decision.reply_type) {
-            case MessageType::offer:
-                log::debug("lease.offered", "mac={} ip={} client={}", pending.mac, decision.address, pending.client);
-                break;
-            case MessageType::nak: log::info("lease.nak", "mac={} reason={}", pending.mac, decision.reason); break;
-            case MessageType::ack:
-                if (decision.reason != "acked") break;
-                log::info("lease.acked", "mac={} ip={} client={} by=\"{}\"", pending.mac, decision.address,
-                          pending.client.empty() ? "-" : pending.client, describe(decision.firmware.stage));
-                deps_.addresses.bind(decision.address, pending.mac);
-                observe(pending);
-                break;
-            default: break;
-        }
+        if (pending.type == MessageType::offer)
+            log::debug("lease.offered", "mac={} ip={} client={}", pending.mac, pending.address, name_of(pending));
+        if (pending.type == MessageType::nak && naks_told_.due(pending.mac, std::chrono::steady_clock::now()))
+            log::info("lease.nak", "mac={} client={} reason={}", pending.mac, name_of(pending), pending.reason);
+        if (!acked) return;
+        log::info("lease.acked", "mac={} ip={} client={} to=\"{}\"", pending.mac, pending.address, name_of(pending), pending.who);
+        observe(pending);
+    }
+
+    static std::string_view name_of(const Pending& pending) noexcept {
+        return pending.client.empty() ? std::string_view{"-"} : pending.client;
     }
 
     void observe(const Pending& pending) {
-        const boot::Stage stage = pending.decision.firmware.stage;
-        const bool system = stage == boot::Stage::system || stage == boot::Stage::plain;
+        const bool system = pending.stage == boot::Stage::system || pending.stage == boot::Stage::plain;
         deps_.observer.observe({.step = system ? boot::Step::system_dhcp : boot::Step::dhcp,
                                 .mac = pending.mac,
                                 .client = pending.client,
-                                .detail = fmt::format("{} to {}", pending.decision.address, describe(stage)),
+                                .detail = fmt::format("{} to {}", pending.address, pending.who),
                                 .at = std::chrono::system_clock::now()});
     }
 
+    /// What a decision has for people and for others of the house, besides its reply.
     void tell(const wire::Request& request, const Decision& decision) {
         const MacAddress& mac = request.header.chaddr;
-        if (decision.reason == "unknown_client" && request.type != MessageType::release) tell_ignored(mac);
-        if (decision.reason == "pool_exhausted") log::warn("lease.pool_exhausted", "mac={} remedy=\"enlarge the subnet's pool\"", mac);
-        if (decision.reason == "no_subnet")
+        const auto now = std::chrono::steady_clock::now();
+        if (decision.action == Decision::Action::enroll) deps_.enroller.enroll(mac);
+        if (decision.reason == "unknown_client" && request.type != MessageType::release && strangers_told_.due(mac, now))
+            log::info("dhcp.ignored",
+                      "mac={0} because=\"nobody declared it\" remedy=\"add [[client]] name = … mac = '{0}', or see [unknown_clients]\"",
+                      mac);
+        if (decision.reason == "pool_exhausted" && pool_told_.due({}, now))
+            log::warn("lease.pool_exhausted", "mac={} remedy=\"enlarge the pool of its [[dhcp.subnet]]\"", mac);
+        if (decision.reason == "no_subnet" && subnet_told_.due({}, now))
             log::warn("dhcp.no_subnet", "mac={} relay={} remedy=\"declare a [[dhcp.subnet]] for that network\"", mac,
                       request.header.giaddr);
         if (decision.reason == "released") {
@@ -241,18 +252,6 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
                       decision.address, Responder::quarantine_time.count());
             deps_.addresses.release(decision.address);
         }
-    }
-
-    void tell_ignored(const MacAddress& mac) {
-        const auto now = std::chrono::steady_clock::now();
-        if (ignored_.size() >= max_ignored)
-            std::erase_if(ignored_, [now](const auto& entry) { return now - entry.second > ignored_again; });
-        if (ignored_.size() >= max_ignored && !ignored_.contains(mac)) return;
-        const auto [entry, fresh] = ignored_.try_emplace(mac, now);
-        if (!fresh && now - entry->second < ignored_again) return;
-        entry->second = now;
-        log::info("dhcp.ignored",
-                  "mac={0} because=\"nobody declared it\" remedy=\"add [[client]] name = … mac = '{0}', or see [unknown_clients]\"", mac);
     }
 
     void count(MessageType type) {
@@ -279,7 +278,7 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
     std::size_t commits_ = 0;
     asio::steady_timer committed_;  // cancelled at every commit
     bool store_failing_ = false;
-    std::unordered_map<MacAddress, std::chrono::steady_clock::time_point> ignored_;
+    Reminders strangers_told_, naks_told_, pool_told_, subnet_told_;
     std::array<Counter*, 9> received_{};
     Counter& dropped_;
     Counter& unsent_;

@@ -61,7 +61,9 @@ void Transport::bind() {
         // Broadcasts from clients do not arrive at a socket that is bound to one address.
         local = {};
         if (::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, setup_.interface.c_str(), static_cast<socklen_t>(setup_.interface.size())) != 0) {
-            fail(fmt::format("cannot use interface {}", setup_.interface), "check [server] interface; it needs CAP_NET_RAW");
+            const bool forbidden = errno == EPERM || errno == EACCES;
+            fail(fmt::format("cannot use interface {}", setup_.interface),
+                 forbidden ? "start as root or with CAP_NET_RAW" : "name an interface of this machine in [server] interface");
         }
     }
     const sockaddr_in address = socket_address(local, setup_.port);

@@ -39,6 +39,13 @@ void write_header(MutableByteSpan out, const Header& h) noexcept {
     writer.bytes(h.chaddr.octets);
 }
 
+/// The first option of the list with all its parts (RFC 3396), or nothing at its end.
+ByteSpan next_option(ByteSpan options) noexcept {
+    std::size_t size = 0;
+    while (size < options.size() && options[size] == options[0]) size += 2 + std::to_integer<std::size_t>(options[size + 1]);
+    return options.first(size);
+}
+
 }  // namespace
 
 std::string_view name_of(MessageType type) noexcept {
@@ -81,20 +88,30 @@ Decoded<Request> decode(ByteSpan datagram) noexcept {
 
 bool encode(const Reply& reply, std::size_t limit_bytes, std::vector<std::byte>& out) {
     const std::size_t relay_bytes = reply.relay_agent_information.empty() ? 0 : 2 + reply.relay_agent_information.size();
-    const std::size_t needed = header_bytes + 4 + reply.options.bytes().size() + relay_bytes + 1;
+    const std::size_t framing = header_bytes + 4 + relay_bytes + 1;
+    const std::size_t needed = framing + reply.options.mandatory().size();
     if (!reply.options.ok() || needed > limit_bytes || reply.relay_agent_information.size() > 255) return false;
-    out.assign(std::max(needed, min_message_bytes), std::byte{0});
+    out.assign(std::max(std::min(framing + reply.options.bytes().size(), limit_bytes), min_message_bytes), std::byte{0});
     write_header(out, reply.header);
     if (reply.file.size() < file_bytes) std::ranges::copy(as_bytes(reply.file), out.begin() + file_offset);
     ByteWriter writer{MutableByteSpan{out}.subspan(header_bytes)};
     writer.be(magic_cookie);
-    writer.bytes(reply.options.bytes());
+    writer.bytes(reply.options.mandatory());
+    std::size_t room = limit_bytes - needed;
+    for (ByteSpan rest = reply.options.optional(); !rest.empty();) {
+        const ByteSpan option = next_option(rest);
+        rest = rest.subspan(option.size());
+        if (option.size() > room) continue;
+        writer.bytes(option);
+        room -= option.size();
+    }
     if (relay_bytes != 0) {
         writer.u8(static_cast<std::uint8_t>(Option::relay_agent_information));
         writer.u8(static_cast<std::uint8_t>(reply.relay_agent_information.size()));
         writer.bytes(reply.relay_agent_information);
     }
     writer.u8(static_cast<std::uint8_t>(Option::end));
+    out.resize(std::max(header_bytes + writer.size(), min_message_bytes));
     return true;
 }
 

@@ -50,8 +50,8 @@ inline constexpr std::size_t max_request_bytes = 4096;  ///< larger datagrams ar
 /// A BOOTREQUEST over Ethernet. Anything else is refused with a reason.
 [[nodiscard]] Decoded<Request> decode(ByteSpan datagram) noexcept;
 
-/// Appends to `out` (cleared first). False: the options do not fit `limit_bytes`, which is the client's option 57 less the IP and UDP
-/// headers.
+/// Appends to `out` (cleared first). Never more than `limit_bytes`, which is the client's option 57 less the IP and UDP headers. False: the
+/// mandatory options do not fit; optional ones are left out.
 [[nodiscard]] bool encode(const Reply& reply, std::size_t limit_bytes, std::vector<std::byte>& out);
 
 }  // namespace diskless::dhcp::wire

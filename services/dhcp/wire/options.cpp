@@ -47,7 +47,7 @@ bool Options::append(Option code, ByteSpan value) noexcept {
 void OptionWriter::put(Option code, ByteSpan value) noexcept {
     const std::size_t parts = std::max<std::size_t>(1, (value.size() + max_option_bytes - 1) / max_option_bytes);
     if (used_ + value.size() + 2 * parts > capacity) {
-        ok_ = false;
+        if (used_ < optional_from_) ok_ = false;
         return;
     }
     do {

@@ -2,6 +2,7 @@
 // RFC 2132; 3046 (82); 3396 (long options); 4578 (93, 94, 97); iPXE's 175 and 203.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -74,7 +75,8 @@ class Options {
     std::uint16_t used_ = 0;
 };
 
-/// Options of a reply, in the order in which they are put. Long values are split (RFC 3396).
+/// Options of a reply, in the order in which they are put. Long values are split (RFC 3396). What is put after optional_from_here() may be
+/// left out, option by option, where the client's packet size has no room.
 class OptionWriter {
  public:
     void put(Option code, ByteSpan value) noexcept;
@@ -83,8 +85,12 @@ class OptionWriter {
     void u8(Option code, std::uint8_t value) noexcept;
     void u32(Option code, std::uint32_t value) noexcept;
 
+    void optional_from_here() noexcept { optional_from_ = used_; }
+
     [[nodiscard]] ByteSpan bytes() const noexcept { return ByteSpan{bytes_}.first(used_); }
-    /// Everything that was put found room.
+    [[nodiscard]] ByteSpan mandatory() const noexcept { return bytes().first(std::min(used_, optional_from_)); }
+    [[nodiscard]] ByteSpan optional() const noexcept { return bytes().subspan(mandatory().size()); }
+    /// Everything mandatory that was put found room.
     [[nodiscard]] bool ok() const noexcept { return ok_; }
 
     static constexpr std::size_t capacity = 1400;
@@ -92,6 +98,7 @@ class OptionWriter {
  private:
     std::array<std::byte, capacity> bytes_;  // NOLINT(cppcoreguidelines-pro-type-member-init): only the first used_ are read
     std::size_t used_ = 0;
+    std::size_t optional_from_ = capacity;
     bool ok_ = true;
 };
 

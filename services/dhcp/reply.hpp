@@ -1,0 +1,33 @@
+// Replies: what an OFFER, ACK, NAK or BOOTP reply says (RFC 2131 4.3.1, table 3). Pure. Options come in order of need, so that a small
+// packet loses the least important ones; the boot options are computed last of all, from the boot plan.
+#pragma once
+
+#include "boot/catalog.hpp"
+#include "boot/plan.hpp"
+#include "config/config.hpp"
+#include "services/dhcp/lease_table.hpp"
+#include "services/dhcp/wire/message.hpp"
+
+namespace diskless::dhcp {
+
+/// One request with what was found out about it.
+struct Exchange {
+    const wire::Request& request;
+    const boot::Catalog& catalog;
+    Seconds now;
+    const boot::Client* client;  ///< nullptr: nobody declared this machine
+    boot::Firmware firmware;
+    std::size_t subnet_index;
+    const config::Subnet& subnet;
+
+    [[nodiscard]] const MacAddress& mac() const noexcept { return request.header.chaddr; }
+    /// Option 55; a client without such a list takes what there is.
+    [[nodiscard]] bool asked_for(wire::Option code) const noexcept;
+};
+
+/// `with_lease`: lease time, T1 and T2 are said. The relay's option is a view into the request.
+[[nodiscard]] wire::Reply make_reply(const Exchange& exchange, const boot::BootServer& server, wire::MessageType type, Ipv4Address address,
+                                     bool with_lease);
+[[nodiscard]] wire::Reply make_nak(const Exchange& exchange, const boot::BootServer& server);
+
+}  // namespace diskless::dhcp
