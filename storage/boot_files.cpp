@@ -39,8 +39,8 @@ int open_beneath(const std::filesystem::path& folder, const std::string& name) n
     return fd;
 }
 
-std::optional<BootFile> open_regular(const std::filesystem::path& folder, const std::string& name) {
-    const int fd = open_beneath(folder, name);
+/// Takes over the descriptor.
+std::optional<BootFile> regular_file(int fd, const std::string& name) {
     if (fd < 0) return std::nullopt;
     struct stat status{};
     if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -50,18 +50,34 @@ std::optional<BootFile> open_regular(const std::filesystem::path& folder, const 
     return BootFile{fd, static_cast<std::uint64_t>(status.st_size), status.st_mtime, name};
 }
 
+std::optional<BootFile> open_in_root(const std::filesystem::path& root, const std::string& name) {
+    return regular_file(open_beneath(root, name), name);
+}
+
+/// A package's folder is trusted, its links are followed: Debian's ipxe.efi is one to /boot/ipxe.efi. `name` has no slash.
+std::optional<BootFile> open_in_distribution(const std::filesystem::path& folder, const std::string& name) {
+    return regular_file(::open((folder / name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), name);
+}
+
+/// One name of `folder` that differs from `wanted` in case only: the same one every time, whatever order the disk has them in.
+std::optional<std::string> entry_like(const std::filesystem::path& folder, std::string_view wanted) {
+    std::optional<std::string> match;
+    std::error_code error;
+    for (std::filesystem::directory_iterator entry{folder, error}, end; !error && entry != end; entry.increment(error)) {
+        std::string here = entry->path().filename().string();
+        if (here == wanted) return here;
+        if (same_letters(here, wanted) && (!match || here < *match)) match = std::move(here);
+    }
+    return match;
+}
+
 /// The name as it is spelled on the disk, where only the case differs: Windows loaders ask so.
 std::optional<std::string> spelled_on_disk(const std::filesystem::path& folder, std::string_view name) {
     std::string found;
     for (const auto part : std::views::split(name, '/')) {
-        const std::string_view wanted{part};
-        std::error_code error;
-        std::string match;
-        for (const auto& entry : std::filesystem::directory_iterator{folder / found, error}) {
-            if (const std::string here = entry.path().filename().string(); same_letters(here, wanted)) match = here;
-        }
-        if (match.empty()) return std::nullopt;
-        found += (found.empty() ? "" : "/") + match;
+        const auto match = entry_like(folder / found, std::string_view{part});
+        if (!match) return std::nullopt;
+        found += (found.empty() ? "" : "/") + *match;
     }
     return found;
 }
@@ -90,8 +106,7 @@ bool BootFile::read(std::uint64_t offset_bytes, MutableByteSpan into) const noex
     while (!into.empty()) {
         const ssize_t n = ::pread(descriptor_, into.data(), into.size(), static_cast<off_t>(offset_bytes));
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return false;
-        if (n == 0) return true;
+        if (n <= 0) return false;
         offset_bytes += static_cast<std::uint64_t>(n);
         into = into.subspan(static_cast<std::size_t>(n));
     }
@@ -125,14 +140,20 @@ std::optional<std::string> BootFiles::clean(std::string_view requested) {
 std::optional<BootFile> BootFiles::open(std::string_view requested) const {
     const auto name = clean(requested);
     if (!name) return std::nullopt;
-    if (auto file = open_regular(root_, *name)) return file;
-    if (!name->contains('/')) {
+    if (auto file = open_in_root(root_, *name)) return file;
+    const bool may_be_loader = !name->contains('/');
+    if (may_be_loader) {
         for (const auto& folder : distribution_) {
-            if (auto file = open_regular(folder, *name)) return file;
+            if (auto file = open_in_distribution(folder, *name)) return file;
         }
     }
-    const auto spelled = spelled_on_disk(root_, *name);
-    return spelled ? open_regular(root_, *spelled) : std::nullopt;
+    if (const auto spelled = spelled_on_disk(root_, *name)) return open_in_root(root_, *spelled);
+    if (may_be_loader) {
+        for (const auto& folder : distribution_) {
+            if (const auto spelled = entry_like(folder, *name)) return open_in_distribution(folder, *spelled);
+        }
+    }
+    return std::nullopt;
 }
 
 }  // namespace diskless::storage

@@ -29,7 +29,7 @@ class BootFile {
     [[nodiscard]] std::time_t modified() const noexcept { return modified_; }
     [[nodiscard]] const std::string& name() const noexcept { return name_; }  ///< as it was found: relative to its folder
 
-    /// Fills `into` from `offset_bytes`; what lies beyond the end stays as it is. False: the disk failed.
+    /// Fills all of `into` from `offset_bytes`. False: the disk failed, or the file has become shorter than it was.
     [[nodiscard]] bool read(std::uint64_t offset_bytes, MutableByteSpan into) const noexcept;
 
  private:
@@ -46,7 +46,8 @@ class BootFiles {
 
     explicit BootFiles(std::filesystem::path root, std::vector<std::filesystem::path> distribution = distribution_folders());
 
-    /// The file a client means, or nothing. A file under the root wins over the distribution's.
+    /// The file a client means, or nothing. A file under the root wins over the distribution's, the exact name over one that differs in
+    /// case only.
     [[nodiscard]] std::optional<BootFile> open(std::string_view requested) const;
 
     /// The name without what clients put around it: leading and double slashes, backslashes, trailing junk that some ROMs append (0xFF).

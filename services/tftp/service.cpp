@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/cancellation_state.hpp>
-#include <set>
+#include <map>
 
 #include "common/log.hpp"
 #include "common/task_group.hpp"
@@ -16,7 +17,20 @@ namespace {
 
 using asio::ip::udp;
 
-constexpr int receive_buffer_bytes = 4 << 20;  // hundreds of machines switched on in one moment
+constexpr int receive_buffer_bytes = 4 << 20;    // hundreds of machines switched on in one moment
+constexpr std::size_t max_request_bytes = 2048;  // a name of BootFiles::max_name_bytes, a mode and every option fit
+
+/// Counts as long as it lives, however the coroutine that holds it ends.
+class Level {
+ public:
+    explicit Level(Counter& counter) : counter_{counter} { counter_.add(); }
+    Level(const Level&) = delete;
+    Level& operator=(const Level&) = delete;
+    ~Level() { counter_.sub(); }
+
+ private:
+    Counter& counter_;
+};
 
 Ipv4Address address_of(const udp::endpoint& endpoint) { return {endpoint.address().to_v4().to_uint()}; }
 
@@ -26,7 +40,7 @@ std::string_view name_of(Session::Outcome outcome) noexcept {
         case Session::Outcome::client_aborted: return "aborted";
         case Session::Outcome::gave_up: return "timeout";
         case Session::Outcome::failed: return "failed";
-        case Session::Outcome::cancelled: return "cancelled";
+        case Session::Outcome::stopped: return "stopped";
     }
     return {};
 }
@@ -59,7 +73,9 @@ class TftpService::Worker {
                                                  forbidden ? "; start as root or with CAP_NET_BIND_SERVICE, or use a port above 1023"
                                                            : "; stop the other server, or set [tftp] port")};
         }
-        (void)::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+        // Without the privilege the kernel's own limit holds, which is better than its default.
+        if (::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) != 0)
+            (void)::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
         local_ = socket_.local_endpoint().address();
     }
 
@@ -67,7 +83,7 @@ class TftpService::Worker {
     [[nodiscard]] std::uint16_t port() const { return socket_.local_endpoint().port(); }
 
     asio::awaitable<void> run() {
-        std::array<std::byte, 2048> room{};
+        std::array<std::byte, max_request_bytes> room{};
         while (true) {
             udp::endpoint client;
             const auto [ec, n] = co_await socket_.async_receive_from(asio::buffer(room), client, nothrow_await);
@@ -80,31 +96,51 @@ class TftpService::Worker {
     }
 
  private:
+    struct Running {
+        std::vector<std::byte> request;  // the datagram that began it
+        std::shared_ptr<Session> session;
+    };
+
     void handle(ByteSpan datagram, const udp::endpoint& client) {
         const auto packet = wire::decode(datagram);
         if (!packet) {
             dropped_.add();
             return;
         }
-        if (std::holds_alternative<wire::WriteRequest>(*packet))
+        if (std::holds_alternative<wire::Wrq>(*packet))
             return refuse(client, wire::ErrorCode::access_violation, "this server is read-only");
-        const auto* request = std::get_if<wire::ReadRequest>(&*packet);
+        const auto* request = std::get_if<wire::Rrq>(&*packet);
         if (request == nullptr) {
             dropped_.add();
             return;
         }
         requests_.add();
-        // A client that asks again because our first answer was lost: the session sends it again by itself.
-        if (clients_.contains(client)) return;
-        if (request->mode != wire::Mode::octet)
-            return refuse(client, wire::ErrorCode::illegal_operation, "only mode octet (binary) is served");
-        if (clients_.size() >= config_.max_transfers) return refuse(client, wire::ErrorCode::not_defined, "the server is busy, try again");
-        auto content = find(request->filename, client);
+        if (!is_echo(datagram, client)) serve(datagram, *request, client);
+    }
+
+    /// A client repeats a request whose answer was lost; the session sends that again by itself. But a machine that was reset counts its
+    /// ports from the beginning again: another request from the port of a transfer, or the same after silence, ends that transfer.
+    bool is_echo(ByteSpan datagram, const udp::endpoint& client) {
+        const auto known = running_.find(client);
+        if (known == running_.end()) return false;
+        if (std::ranges::equal(known->second.request, datagram) && !known->second.session->is_forsaken()) return true;
+        known->second.session->stop();
+        running_.erase(known);
+        return false;
+    }
+
+    void serve(ByteSpan datagram, const wire::Rrq& request, const udp::endpoint& client) {
+        using enum wire::ErrorCode;
+        if (request.mode == wire::Mode::other) return refuse(client, illegal_operation, "only the modes octet and netascii are served");
+        if (running_.size() >= config_.max_transfers) return refuse(client, not_defined, "the server is busy, try again");
+        auto content = find(request.filename, client);
         if (!content) {
-            log::info("tftp.not_found", "file=\"{}\" ip={}", escaped(request->filename), address_of(client));
-            return refuse(client, wire::ErrorCode::file_not_found, "there is no such file");
+            log::info("tftp.not_found", "file=\"{}\" ip={}", escaped(request.filename), address_of(client));
+            return refuse(client, file_not_found, "there is no such file");
         }
-        start(*request, client, std::move(*content));
+        if (request.mode == wire::Mode::netascii) content = content->as_netascii();
+        if (!content) return refuse(client, not_defined, "too large for mode netascii, ask in mode octet (binary)");
+        start(datagram, request, client, std::move(*content));
     }
 
     std::optional<Content> find(std::string_view name, const udp::endpoint& client) const {
@@ -117,7 +153,7 @@ class TftpService::Worker {
         return std::nullopt;
     }
 
-    void start(const wire::ReadRequest& request, const udp::endpoint& client, Content content) {
+    void start(ByteSpan datagram, const wire::Rrq& request, const udp::endpoint& client, Content content) {
         const asio::any_io_executor strand = asio::make_strand(deps_.executor);
         udp::socket socket{strand};
         error_code ec;
@@ -133,16 +169,20 @@ class TftpService::Worker {
                                     .retransmit = config_.retransmit,
                                     .max_retransmits = config_.max_retransmits};
         auto session = std::make_shared<Session>(std::move(socket), client, std::move(content), request.options, limits);
-        clients_.insert(client);
-        active_.add();
+        running_.insert_or_assign(client, Running{{datagram.begin(), datagram.end()}, session});
         transfers_.spawn(strand, [this, session, client, name = std::string{request.filename}]() -> asio::awaitable<void> {
+            const Level active{active_};
             const Session::Outcome outcome = co_await session->run();
-            asio::post(strand_, [this, client] { clients_.erase(client); });
-            active_.sub();
+            asio::post(strand_, [this, session, client] { forget(client, *session); });
             log::debug("tftp.transfer", "file=\"{}\" ip={} bytes={} outcome={}", escaped(name), address_of(client), session->size_bytes(),
                        name_of(outcome));
             if (outcome == Session::Outcome::done) finished(name, client, session->size_bytes());
         });
+    }
+
+    void forget(const udp::endpoint& client, const Session& session) {
+        const auto known = running_.find(client);
+        if (known != running_.end() && known->second.session.get() == &session) running_.erase(known);
     }
 
     void finished(const std::string& name, const udp::endpoint& client, std::uint64_t size_bytes) {
@@ -176,7 +216,7 @@ class TftpService::Worker {
     udp::socket socket_;
     asio::ip::address local_;
     TaskGroup transfers_;
-    std::set<udp::endpoint> clients_;
+    std::map<udp::endpoint, Running> running_;
     Counter& requests_;
     Counter& dropped_;
     Counter& refused_;

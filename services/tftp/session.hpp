@@ -1,53 +1,58 @@
 // Session: performs what a Transfer says. One strand, one UDP socket whose port is the transfer's identifier (RFC 1350 4).
 #pragma once
 
-#include <functional>
-#include <string>
+#include <atomic>
+#include <chrono>
+#include <memory>
 #include <variant>
 
 #include "common/asio.hpp"
-#include "common/counters.hpp"
+#include "services/tftp/burst.hpp"
+#include "services/tftp/content.hpp"
 #include "services/tftp/transfer.hpp"
-#include "storage/boot_files.hpp"
 
 namespace diskless::tftp {
 
-/// What is sent: a file of the boot root, or a text made for this client.
-class Content {
+class Session : public std::enable_shared_from_this<Session> {
  public:
-    explicit Content(storage::BootFile file) : source_{std::move(file)} {}
-    explicit Content(std::string text) : source_{std::move(text)} {}
-
-    [[nodiscard]] std::uint64_t size_bytes() const noexcept;
-    [[nodiscard]] bool read(std::uint64_t offset_bytes, MutableByteSpan into) const noexcept;
-
- private:
-    std::variant<storage::BootFile, std::string> source_;
-};
-
-class Session {
- public:
+    /// `socket` does not block; its executor is the session's strand.
     Session(asio::ip::udp::socket socket, asio::ip::udp::endpoint client, Content content, const wire::Options& asked,
             const TransferLimits& limits);
 
-    enum class Outcome : std::uint8_t { done, client_aborted, gave_up, failed, cancelled };
+    enum class Outcome : std::uint8_t { done, client_aborted, gave_up, failed, stopped };
     asio::awaitable<Outcome> run();
     [[nodiscard]] std::uint64_t size_bytes() const noexcept { return content_.size_bytes(); }
 
+    /// From any thread: makes run() end soon, without another packet.
+    void stop();
+    /// From any thread: the client was heard once and then no more for a whole timeout, or the transfer is over. Whoever asks anew from
+    /// its port now is no echo of its request.
+    [[nodiscard]] bool is_forsaken() const noexcept;
+
  private:
+    using Clock = std::chrono::steady_clock;
+    using Next = std::variant<Transfer::Action, Outcome>;
+
+    asio::awaitable<Next> perform(Transfer::Action action);
+    /// What to do after a packet from the client, or silence.
+    asio::awaitable<Next> next();
+    /// What a datagram of the client means; nothing: it means nothing.
+    [[nodiscard]] std::optional<Next> obey(ByteSpan datagram);
+    asio::awaitable<void> send_oack();
+    asio::awaitable<void> send_error(asio::ip::udp::endpoint to, wire::ErrorCode code, std::string_view text);
+    /// False: the content cannot be read.
     asio::awaitable<bool> send_blocks(std::uint64_t first, std::uint64_t count);
-    asio::awaitable<bool> send_datagrams(std::span<std::byte> packets, std::size_t packet_bytes);
-    asio::awaitable<bool> send(ByteSpan packet);
-    [[nodiscard]] bool send_segmented(std::span<std::byte> packets, std::size_t packet_bytes) noexcept;
-    /// The next thing to do, after a packet from the client or silence.
-    asio::awaitable<std::variant<Transfer::Action, Outcome>> next();
+    /// Blocks that fit one burst, each behind its header.
+    [[nodiscard]] bool fill(std::uint64_t first, std::uint64_t count);
 
     asio::ip::udp::socket socket_;
     asio::ip::udp::endpoint client_;
     Content content_;
     Transfer transfer_;
+    Burst burst_;
     std::vector<std::byte> packets_;
-    bool segments_ = true;  // UDP_SEGMENT works on this path
+    std::atomic<Clock::rep> heard_{0};  // when the client last acknowledged something; 0: never
+    std::atomic<bool> over_{false};
 };
 
 }  // namespace diskless::tftp

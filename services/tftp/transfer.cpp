@@ -1,7 +1,6 @@
 #include "services/tftp/transfer.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace diskless::tftp {
 
@@ -12,7 +11,7 @@ Transfer::Transfer(std::uint64_t size_bytes, const wire::Options& asked, const T
     if (asked.blksize) agreed_.blksize = blksize_ = std::min(*asked.blksize, limits.max_blksize);
     if (asked.windowsize) agreed_.windowsize = windowsize_ = std::min(*asked.windowsize, limits.max_windowsize);
     if (asked.tsize) agreed_.tsize = size_bytes;
-    if (asked.timeout_s) {
+    if (asked.timeout_s && std::chrono::seconds{*asked.timeout_s} <= limits.max_timeout) {
         agreed_.timeout_s = asked.timeout_s;  // RFC 2349: accepted as it is, or not at all
         timeout_ = std::chrono::seconds{*asked.timeout_s};
     }
@@ -23,9 +22,16 @@ std::size_t Transfer::length_of(std::uint64_t block) const noexcept {
 }
 
 Transfer::Action Transfer::send_window() noexcept {
-    const std::uint64_t count = std::min<std::uint64_t>(windowsize_, last_block() - acked_);
-    sent_ = std::max(sent_, acked_ + count);
-    return {Kind::send_blocks, acked_ + 1, count};
+    const std::uint64_t last = std::min(acked_ + windowsize_, last_block());
+    if (sent_ > acked_) resent_ = std::max(resent_, std::min(sent_, last));
+    sent_ = std::max(sent_, last);
+    return {Kind::send_blocks, acked_ + 1, last - acked_};
+}
+
+Transfer::Action Transfer::extend_window() noexcept {
+    const std::uint64_t first = sent_ + 1;
+    sent_ = std::max(sent_, std::min(acked_ + windowsize_, last_block()));
+    return first > sent_ ? Action{Kind::wait} : Action{Kind::send_blocks, first, sent_ - first + 1};
 }
 
 Transfer::Action Transfer::start() noexcept {
@@ -43,16 +49,18 @@ Transfer::Action Transfer::on_ack(std::uint16_t wire_block) noexcept {
     }
     const std::uint64_t block = acked_ + static_cast<std::uint16_t>(wire_block - on_wire(acked_));
     if (block > sent_) return {Kind::wait};  // of the past, or of nothing we sent
-    if (block == acked_) {
-        // The Sorcerer's Apprentice (RFC 1123 4.2.3.1): a duplicate ACK never resends a single block. In a window it says that the first
-        // block was lost, which is believed once.
-        if (windowsize_ == 1 || std::exchange(repeated_window_, true)) return {Kind::wait};
-        return send_window();
-    }
+    const bool progress = block > acked_;
+    if (progress) retransmits_ = 0;
     acked_ = block;
-    retransmits_ = 0;
-    repeated_window_ = false;
-    return acked_ == last_block() ? Action{Kind::done} : send_window();
+    if (acked_ == last_block()) return {Kind::done};
+    // The Sorcerer's Apprentice (RFC 1123 4.2.3.1): a duplicate ACK never resends a single block.
+    if (!progress && windowsize_ == 1) return {Kind::wait};
+    // In a window, an ACK of anything but its end says that the next block was lost (RFC 7440 4). But blocks that we sent twice are
+    // acknowledged twice, at any place: taken for losses, those ACKs would have every window from there on sent twice. What is lost again
+    // among them waits for the timeout.
+    if (acked_ < resent_) return progress ? extend_window() : Action{Kind::wait};
+    if (!progress && acked_ == resent_ && resent_ != 0) return {Kind::wait};
+    return send_window();
 }
 
 Transfer::Action Transfer::on_timeout() noexcept {

@@ -15,7 +15,8 @@ struct TransferLimits {
     std::uint16_t max_blksize = 65464;
     std::uint16_t max_windowsize = 64;
     std::chrono::milliseconds retransmit{1000};
-    unsigned max_retransmits = 6;  ///< in a row without progress
+    unsigned max_retransmits = 6;          ///< in a row without progress
+    std::chrono::seconds max_timeout{30};  ///< a longer one is not agreed on: a client that is gone would hold its place for half an hour
 };
 
 class Transfer {
@@ -53,7 +54,10 @@ class Transfer {
     [[nodiscard]] static std::uint16_t on_wire(std::uint64_t block) noexcept { return static_cast<std::uint16_t>(block); }
 
  private:
+    /// A window from the first block that is not acknowledged, sent before or not.
     [[nodiscard]] Action send_window() noexcept;
+    /// Only those of its blocks that were never sent.
+    [[nodiscard]] Action extend_window() noexcept;
 
     std::uint64_t size_bytes_;
     wire::Options agreed_;
@@ -66,7 +70,7 @@ class Transfer {
     std::uint64_t acked_ = 0;  // the last block the client has, with all before it
     std::uint64_t sent_ = 0;   // the last block ever sent
     unsigned retransmits_ = 0;
-    bool repeated_window_ = false;  // since the last progress, on a duplicate ACK
+    std::uint64_t resent_ = 0;  // the last block ever sent again; 0: none was
 };
 
 }  // namespace diskless::tftp

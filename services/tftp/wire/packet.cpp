@@ -45,12 +45,12 @@ Decoded<Packet> read_request(Opcode opcode, ByteReader& reader) noexcept {
     const std::string_view filename = next_string(reader);
     if (filename.empty() || reader.remaining() == 0) return refuse("malformed_request");
     const std::string_view mode = next_string(reader);
-    if (opcode == Opcode::wrq) return WriteRequest{filename};
-    return ReadRequest{.filename = filename,
-                       .mode = is(mode, "octet")      ? Mode::octet
-                               : is(mode, "netascii") ? Mode::netascii
-                                                      : Mode::other,
-                       .options = read_options(reader)};
+    if (opcode == Opcode::wrq) return Wrq{filename};
+    return Rrq{.filename = filename,
+               .mode = is(mode, "octet")      ? Mode::octet
+                       : is(mode, "netascii") ? Mode::netascii
+                                              : Mode::other,
+               .options = read_options(reader)};
 }
 
 void append(std::vector<std::byte>& out, std::string_view text) {
@@ -69,6 +69,11 @@ Decoded<Packet> decode(ByteSpan datagram) noexcept {
     switch (opcode) {
         case Opcode::rrq:
         case Opcode::wrq: return read_request(opcode, reader);
+        case Opcode::data: {
+            const auto block = reader.be<std::uint16_t>();
+            if (!reader.ok()) return refuse("truncated");
+            return Data{block, reader.rest()};
+        }
         case Opcode::ack: {
             const Ack ack{reader.be<std::uint16_t>()};
             if (!reader.ok()) return refuse("truncated");
@@ -79,7 +84,8 @@ Decoded<Packet> decode(ByteSpan datagram) noexcept {
             if (!reader.ok()) return refuse("truncated");
             return Error{code, next_string(reader)};
         }
-        default: return refuse(reader.ok() ? "unexpected_opcode" : "truncated");
+        case Opcode::oack: return Oack{read_options(reader)};
+        default: return refuse(reader.ok() ? "unknown_opcode" : "truncated");
     }
 }
 

@@ -39,14 +39,18 @@ struct Options {
     friend bool operator==(const Options&, const Options&) = default;
 };
 
-/// RRQ and WRQ. The views point into the packet.
-struct ReadRequest {
+/// The views of a decoded packet point into the datagram.
+struct Rrq {
     std::string_view filename;
     Mode mode = Mode::octet;
     Options options;
 };
-struct WriteRequest {
+struct Wrq {
     std::string_view filename;
+};
+struct Data {
+    std::uint16_t block = 0;
+    ByteSpan bytes;
 };
 struct Ack {
     std::uint16_t block = 0;
@@ -55,9 +59,11 @@ struct Error {
     ErrorCode code = ErrorCode::not_defined;
     std::string_view text;
 };
-using Packet = std::variant<ReadRequest, WriteRequest, Ack, Error>;
+struct Oack {
+    Options options;
+};
+using Packet = std::variant<Rrq, Wrq, Data, Ack, Error, Oack>;
 
-/// What a reading client may send. DATA and OACK go the other way and are refused.
 [[nodiscard]] Decoded<Packet> decode(ByteSpan datagram) noexcept;
 
 inline constexpr std::size_t data_header_bytes = 4;
