@@ -71,7 +71,9 @@ Admitted AccessRules::admit_client(const boot::Client& client, const Visitor& vi
 
 Admitted AccessRules::admit_shared(const boot::Target& target, const Visitor& visitor) const {
     if (!matches_any(target.initiators, visitor.initiator_name)) {
-        return {.status = LoginStatus::authorization_failure, .reason = "initiator_name", .remedy = "add the initiator name to the target's `initiators`"};
+        return {.status = LoginStatus::authorization_failure,
+                .reason = "initiator_name",
+                .remedy = "add the initiator name to the target's `initiators`"};
     }
     return {.target = ref_of(target)};
 }

@@ -16,9 +16,9 @@ namespace diskless::iscsi {
 struct TargetRef {
     enum class Kind : std::uint8_t { client, shared };
     Kind kind = Kind::client;
-    std::string name;                ///< the client's or the shared target's
-    std::string iqn;                 ///< "<prefix>:<name>"
-    std::optional<MacAddress> mac;   ///< a client's first, for boot events
+    std::string name;               ///< the client's or the shared target's
+    std::string iqn;                ///< "<prefix>:<name>"
+    std::optional<MacAddress> mac;  ///< a client's first, for boot events
     std::vector<boot::Disk> disks;
 
     friend bool operator==(const TargetRef&, const TargetRef&) = default;

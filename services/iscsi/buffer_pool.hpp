@@ -21,7 +21,8 @@ class BufferPool;
 class Buffer {
  public:
     Buffer() = default;
-    Buffer(Buffer&& other) noexcept : pool_{std::exchange(other.pool_, nullptr)}, bytes_{std::exchange(other.bytes_, nullptr)}, class_{other.class_} {}
+    Buffer(Buffer&& other) noexcept
+        : pool_{std::exchange(other.pool_, nullptr)}, bytes_{std::exchange(other.bytes_, nullptr)}, class_{other.class_} {}
     Buffer& operator=(Buffer&& other) noexcept {
         release();
         pool_ = std::exchange(other.pool_, nullptr);

@@ -23,7 +23,8 @@ void set_option(int fd, int level, int name, int value) noexcept { ::setsockopt(
 
 std::string print(const asio::ip::tcp::endpoint& endpoint) {
     const auto address = endpoint.address();
-    return address.is_v6() ? fmt::format("[{}]:{}", address.to_string(), endpoint.port()) : fmt::format("{}:{}", address.to_string(), endpoint.port());
+    return address.is_v6() ? fmt::format("[{}]:{}", address.to_string(), endpoint.port())
+                           : fmt::format("{}:{}", address.to_string(), endpoint.port());
 }
 
 }  // namespace
@@ -109,8 +110,11 @@ asio::awaitable<void> Connection::receive(bool& socket_drained) {
         }
     }
     if (received == 0 && !error) {
-        const std::array<asio::mutable_buffer, 2> buffers = {asio::buffer(want[0].data(), want[0].size()), asio::buffer(want[1].data(), want[1].size())};
+        const std::array<asio::mutable_buffer, 2> buffers = {asio::buffer(want[0].data(), want[0].size()),
+                                                             asio::buffer(want[1].data(), want[1].size())};
+        reading_ = true;
         std::tie(error, received) = co_await socket_.async_receive(buffers, nothrow_await);
+        reading_ = false;
     }
     if (error) {
         // Aborted: somebody wants the loop's attention, or drop() has said why already.
@@ -174,7 +178,7 @@ void Connection::settle() {
     if (socket_.is_open()) {
         flush();
         error_code ignored;
-        if (over() || stopping_) socket_.cancel(ignored);
+        if (reading_ && (over() || stopping_)) socket_.cancel(ignored);
     }
     wake();
 }
@@ -199,7 +203,8 @@ void Connection::end() {
     if (endpoint_.session() != nullptr) {
         log::info("session.closed", "initiator={} target={} from={} tsih={} reason={} commands={} read_bytes={} written_bytes={}",
                   escaped(endpoint_.login()->identity().initiator_name), target_ ? target_->iqn() : "discovery", peer_, tsih_,
-                  why_.empty() ? "logout" : why_, statistics_->commands.value(), statistics_->read_bytes.value(), statistics_->written_bytes.value());
+                  why_.empty() ? "logout" : why_, statistics_->commands.value(), statistics_->read_bytes.value(),
+                  statistics_->written_bytes.value());
     } else if (!endpoint_.failure().empty() && endpoint_.failure() != "not_admitted" && shared_->failures.allow()) {
         log::info("login.failed", "from={} reason={}", peer_, endpoint_.failure());
     }
@@ -302,14 +307,16 @@ void Connection::recheck() {
         const auto catalog = self->shared_->catalog.get();
         const AccessRules rules{*catalog, self->shared_->addresses, self->shared_->config.target_prefix};
         const auto& name = self->endpoint_.login()->identity().initiator_name;
-        if (rules.admit(self->target_->iqn(), {.initiator_name = name, .address = self->peer_address_}).status == wire::LoginStatus::success) return;
+        if (rules.admit(self->target_->iqn(), {.initiator_name = name, .address = self->peer_address_}).status ==
+            wire::LoginStatus::success)
+            return;
         self->lose("no_longer_admitted");
         self->settle();
     });
 }
 
-// On a thread of the disk's choosing. Only the push that finds the list empty posts, and what it pushed is taken by exactly that post: until
-// then this object lives.
+// On a thread of the disk's choosing. Only the push that finds the list empty posts, and what it pushed is taken by exactly that post:
+// until then this object lives.
 void Connection::task_finished(Task& task) noexcept {
     Task* head = finished_.load(std::memory_order_relaxed);
     do {

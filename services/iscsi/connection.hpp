@@ -1,5 +1,5 @@
-// Connection: one TCP connection and the only code that reads and writes its socket. A thin loop around the pure Endpoint: receive, process,
-// send what that produced in one gather write. Lives on one strand; others reach it through the members that say "any thread".
+// Connection: one TCP connection and the only code that reads and writes its socket. A thin loop around the pure Endpoint: receive,
+// process, send what that produced in one gather write. Lives on one strand; others reach it through the members that say "any thread".
 #pragma once
 
 #include <atomic>
@@ -98,12 +98,13 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     std::uint16_t tsih_ = 0;
     bool opening_ = false;
 
-    bool waiting_ = false;   // the loop waits for wake_
+    bool waiting_ = false;  // the loop waits for wake_
+    bool reading_ = false;  // the loop waits for the peer
     bool write_blocked_ = false;
-    bool lost_ = false;      // the socket has failed
+    bool lost_ = false;  // the socket has failed
     bool stopping_ = false;
     bool ended_ = false;
-    std::string_view why_;   // of the end
+    std::string_view why_;  // of the end
     std::vector<std::function<void()>> listeners_;
     std::vector<std::shared_ptr<void>> reset_waiters_;
     std::atomic<Task*> finished_{nullptr};  // pushed from any thread, taken by complete_tasks()

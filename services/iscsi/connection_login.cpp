@@ -14,7 +14,9 @@ using wire::LoginStatus;
 /// open-iscsi builds its ISIDs from Intel's OUI (type 0, 00 02 3d); firmware uses random numbers or its MAC.
 constexpr std::array open_iscsi_oui = {std::byte{0x00}, std::byte{0x02}, std::byte{0x3d}};
 
-std::string initiator_port(const LoginIdentity& identity) { return fmt::format("{},i,0x{}", identity.initiator_name, print_isid(identity.isid)); }
+std::string initiator_port(const LoginIdentity& identity) {
+    return fmt::format("{},i,0x{}", identity.initiator_name, print_isid(identity.isid));
+}
 
 }  // namespace
 
@@ -91,8 +93,8 @@ asio::awaitable<void> Connection::begin_session() {
         endpoint_.open({.nexus = &nexus_, .units = target_ ? &target_->units() : nullptr}, tsih_);
         shared_->counters.logins.add();
         shared_->counters.sessions.add();
-        log::info("session.opened", "initiator={} target={} from={} isid={} tsih={}", escaped(identity.initiator_name), target_ ? target_->iqn() : "discovery",
-                  peer_, print_isid(identity.isid), tsih_);
+        log::info("session.opened", "initiator={} target={} from={} isid={} tsih={}", escaped(identity.initiator_name),
+                  target_ ? target_->iqn() : "discovery", peer_, print_isid(identity.isid), tsih_);
         if (target_) observe(is_system() ? boot::Step::system_login : boot::Step::login);
         // A machine that was switched off and on again looks just like this: the kernel finds out whether its old self is still there.
         for (const auto& sibling : claim.siblings) sibling->probe();

@@ -11,7 +11,8 @@ WriteTransfer::WriteTransfer(const Parameters& parameters, std::uint32_t expecte
       asked_{immediate_bytes},
       unsolicited_open_{unsolicited_follows} {}
 
-bool WriteTransfer::allowed(const Parameters& parameters, std::uint32_t expected, std::uint32_t immediate_bytes, bool unsolicited_follows) noexcept {
+bool WriteTransfer::allowed(const Parameters& parameters, std::uint32_t expected, std::uint32_t immediate_bytes,
+                            bool unsolicited_follows) noexcept {
     if (immediate_bytes != 0 && !parameters.immediate_data) return false;
     if (immediate_bytes > expected || immediate_bytes > parameters.first_burst_length) return false;
     return !unsolicited_follows || !parameters.initial_r2t;
@@ -27,7 +28,8 @@ std::optional<WriteTransfer::Burst> WriteTransfer::next_r2t() noexcept {
 }
 
 WriteTransfer::Verdict WriteTransfer::receive_unsolicited(const wire::DataOut& header, std::uint32_t length) noexcept {
-    if (!unsolicited_open_ || header.data_sn != unsolicited_sn_ || header.buffer_offset != asked_ || length > first_burst_ - std::min(asked_, first_burst_)) {
+    if (!unsolicited_open_ || header.data_sn != unsolicited_sn_ || header.buffer_offset != asked_ ||
+        length > first_burst_ - std::min(asked_, first_burst_)) {
         return Verdict::wrong;
     }
     ++unsolicited_sn_;
@@ -36,11 +38,13 @@ WriteTransfer::Verdict WriteTransfer::receive_unsolicited(const wire::DataOut& h
     return Verdict::accept;
 }
 
-WriteTransfer::Verdict WriteTransfer::receive(const wire::DataOut& header, std::uint32_t length, std::optional<std::uint32_t> r2t_sn) noexcept {
+WriteTransfer::Verdict WriteTransfer::receive(const wire::DataOut& header, std::uint32_t length,
+                                              std::optional<std::uint32_t> r2t_sn) noexcept {
     if (!r2t_sn) return receive_unsolicited(header, length);
     if (outstanding_ == 0) return Verdict::wrong;
     Open& open = open_[first_open_];
-    if (*r2t_sn != open.burst.r2t_sn || header.data_sn != open.next_data_sn || header.buffer_offset != open.burst.offset + open.received) return Verdict::wrong;
+    if (*r2t_sn != open.burst.r2t_sn || header.data_sn != open.next_data_sn || header.buffer_offset != open.burst.offset + open.received)
+        return Verdict::wrong;
     if (length > open.burst.length - open.received) return Verdict::wrong;
     open.received += length;
     ++open.next_data_sn;

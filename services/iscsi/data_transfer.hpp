@@ -21,10 +21,12 @@ class WriteTransfer {
     WriteTransfer() = default;
     /// `expected`: the initiator's Expected Data Transfer Length. `wanted`: what the command takes of it; more is never asked for.
     /// `unsolicited_follows`: the command had F=0.
-    WriteTransfer(const Parameters& parameters, std::uint32_t expected, std::uint32_t wanted, std::uint32_t immediate_bytes, bool unsolicited_follows) noexcept;
+    WriteTransfer(const Parameters& parameters, std::uint32_t expected, std::uint32_t wanted, std::uint32_t immediate_bytes,
+                  bool unsolicited_follows) noexcept;
 
     /// Whether a command may come like this at all (RFC 7143 11.3.4: first burst, ImmediateData, InitialR2T).
-    [[nodiscard]] static bool allowed(const Parameters& parameters, std::uint32_t expected, std::uint32_t immediate_bytes, bool unsolicited_follows) noexcept;
+    [[nodiscard]] static bool allowed(const Parameters& parameters, std::uint32_t expected, std::uint32_t immediate_bytes,
+                                      bool unsolicited_follows) noexcept;
 
     struct Burst {
         std::uint32_t r2t_sn = 0;
@@ -59,7 +61,7 @@ class WriteTransfer {
     std::uint32_t first_burst_ = 0;  // bytes that may come unsolicited, immediate data included
     std::uint32_t max_burst_ = 0;
     std::uint32_t max_r2t_ = 1;
-    std::uint32_t asked_ = 0;        // everything before this offset has come or been asked for
+    std::uint32_t asked_ = 0;  // everything before this offset has come or been asked for
     std::uint32_t unsolicited_sn_ = 0;
     bool unsolicited_open_ = false;
     std::uint32_t next_r2t_sn_ = 0;

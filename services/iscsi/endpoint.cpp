@@ -13,7 +13,8 @@ constexpr std::size_t login_data_segment_bytes = 8192;
 
 }  // namespace
 
-Endpoint::Endpoint(const Limits& limits, EndpointHost& host, TaskSink& sink, BufferWaiter& waiter, BufferPool& buffers, SessionStatistics& statistics)
+Endpoint::Endpoint(const Limits& limits, EndpointHost& host, TaskSink& sink, BufferWaiter& waiter, BufferPool& buffers,
+                   SessionStatistics& statistics)
     : limits_{limits},
       host_{host},
       sink_{sink},

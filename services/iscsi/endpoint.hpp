@@ -31,7 +31,8 @@ struct LoginOut {
 
 class Endpoint {
  public:
-    Endpoint(const Limits& limits, EndpointHost& host, TaskSink& sink, BufferWaiter& waiter, BufferPool& buffers, SessionStatistics& statistics);
+    Endpoint(const Limits& limits, EndpointHost& host, TaskSink& sink, BufferWaiter& waiter, BufferPool& buffers,
+             SessionStatistics& statistics);
 
     /// Where the next bytes go: the data segment's own place first, if one is under way. Two spans, the second may be empty.
     [[nodiscard]] std::array<MutableByteSpan, 2> want() noexcept;
@@ -89,12 +90,12 @@ class Endpoint {
     wire::Digests digests_;
     wire::PduLayout layout_;
     wire::Bhs bhs_{};
-    MutableByteSpan place_;          // where the rest of the data segment goes
-    std::size_t to_discard_ = 0;     // or how much of it nobody wants
+    MutableByteSpan place_;       // where the rest of the data segment goes
+    std::size_t to_discard_ = 0;  // or how much of it nobody wants
     std::vector<std::byte> collected_;
     wire::Crc32c data_crc_;
 
-    std::unique_ptr<Login> login_;   // gone with the first PDU of the full feature phase
+    std::unique_ptr<Login> login_;  // its identity is of interest as long as the connection lives
     std::optional<LoginOut> login_out_;
     bool opening_ = false;
     bool refused_ = false;

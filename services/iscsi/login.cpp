@@ -56,7 +56,8 @@ std::optional<LoginReply> Login::wrong_header(const wire::LoginRequest& request)
     if (request.version_min > protocol_version) return refuse(LoginStatus::unsupported_version, "version");
     if (request.transit && request.continues) return refuse(LoginStatus::initiator_error, "transit_with_continue");
     if (request.current_stage > Stage::login_operational_negotiation) return refuse(LoginStatus::initiator_error, "stage");
-    if (request.transit && !is_stage_step(request.current_stage, request.next_stage)) return refuse(LoginStatus::initiator_error, "next_stage");
+    if (request.transit && !is_stage_step(request.current_stage, request.next_stage))
+        return refuse(LoginStatus::initiator_error, "next_stage");
     if (first) return std::nullopt;
     if (request.current_stage != stage_) return refuse(LoginStatus::initiator_error, "stage_out_of_order");
     if (request.isid != before.isid || request.tsih != before.tsih || request.cid != before.cid) {

@@ -34,7 +34,7 @@ struct Limits {
     std::uint32_t max_burst_length = 1u << 20;
     std::uint32_t first_burst_length = 65536;
     std::uint16_t max_outstanding_r2t = 4;
-    std::uint32_t queue_depth = 128;                 ///< the command window
+    std::uint32_t queue_depth = 128;                     ///< the command window
     std::size_t max_text_bytes = std::size_t{32} << 10;  ///< text collected over C-bit requests
     friend bool operator==(const Limits&, const Limits&) = default;
 };

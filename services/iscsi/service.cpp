@@ -178,7 +178,9 @@ asio::awaitable<void> IscsiService::Impl::end_connections() {
 }
 
 void IscsiService::catalog_changed() {
-    impl_->group.spawn(impl_->strand, [this] { return impl_->refresh(); });
+    asio::post(impl_->strand, [impl = impl_.get()] {
+        if (!impl->stopping) impl->group.spawn(impl->strand, [impl] { return impl->refresh(); });
+    });
 }
 
 asio::awaitable<void> IscsiService::Impl::refresh() {

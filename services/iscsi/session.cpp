@@ -13,7 +13,8 @@ namespace diskless::iscsi {
 using wire::Opcode;
 using wire::RejectReason;
 
-Session::Session(const SessionSetup& setup, SessionHost& host, TaskSink& sink, BufferWaiter& waiter, BufferPool& buffers, SessionStatistics& statistics)
+Session::Session(const SessionSetup& setup, SessionHost& host, TaskSink& sink, BufferWaiter& waiter, BufferPool& buffers,
+                 SessionStatistics& statistics)
     : host_{host},
       waiter_{waiter},
       buffers_{buffers},
@@ -172,7 +173,8 @@ Session::Placement Session::begin_data_out(ByteSpan bhs) {
     const std::uint32_t length = wire::data_segment_length_of(bhs);
     Task* task = header.initiator_task_tag == wire::reserved_tag ? nullptr : tasks_.find(header.initiator_task_tag);
     const bool solicited = header.target_transfer_tag != wire::reserved_tag;
-    if (task == nullptr || task->aborted || task->phase != Task::Phase::receiving || (solicited && header.target_transfer_tag >> 16 != task->serial)) {
+    if (task == nullptr || task->aborted || task->phase != Task::Phase::receiving ||
+        (solicited && header.target_transfer_tag >> 16 != task->serial)) {
         statistics_.dropped_pdus.add();  // late data of a task that has been aborted or failed
         current_ignored_ = true;
         return drop();
@@ -223,7 +225,10 @@ void Session::end_text(ByteSpan data) {
     TextExchange::Piece piece;
     switch (text_.receive(request.target_transfer_tag, request.final, request.continues, as_text(data))) {
         case TextExchange::Next::wrong: return reject(RejectReason::protocol_error);
-        case TextExchange::Next::ask: piece.final = false; piece.target_transfer_tag = text_.tag(); break;
+        case TextExchange::Next::ask:
+            piece.final = false;
+            piece.target_transfer_tag = text_.tag();
+            break;
         case TextExchange::Next::answer: {
             bool refused = false;
             std::string answer = answer_text(text_.text(), refused);

@@ -60,7 +60,8 @@ struct SessionSetup {
 
 class Session {
  public:
-    Session(const SessionSetup& setup, SessionHost& host, TaskSink& sink, BufferWaiter& waiter, BufferPool& buffers, SessionStatistics& statistics);
+    Session(const SessionSetup& setup, SessionHost& host, TaskSink& sink, BufferWaiter& waiter, BufferPool& buffers,
+            SessionStatistics& statistics);
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
     ~Session();
@@ -198,13 +199,13 @@ class Session {
     std::vector<PendingFunction> functions_;
 
     OutgoingQueue outgoing_;
-    std::vector<std::unique_ptr<Control>> controls_;       // queued or leaving
+    std::vector<std::unique_ptr<Control>> controls_;  // queued or leaving
     std::vector<std::unique_ptr<Control>> free_controls_;
     std::size_t controls_queued_ = 0;
 
-    wire::Bhs current_{};          // the PDU between begin() and end()
+    wire::Bhs current_{};  // the PDU between begin() and end()
     Task* current_task_ = nullptr;
-    bool current_ignored_ = false; // already dealt with, or outside the window
+    bool current_ignored_ = false;  // already dealt with, or outside the window
     std::uint32_t ping_tag_ = 0;
     std::uint32_t executing_ = 0;  // commands with a logical unit
     std::uint32_t aborting_ = 0;   // of these, aborted

@@ -70,7 +70,8 @@ bool Session::provide_buffer(Task& task, BufferPool::Urgency urgency) {
     if (task.buffer) return true;
     std::size_t room = task_room(task);
     // Unsolicited data may exceed what the command takes of it; it has to lie somewhere.
-    if (urgency == BufferPool::Urgency::overdraft) room = std::max<std::size_t>(room, std::min(parameters_.first_burst_length, task.expected_out));
+    if (urgency == BufferPool::Urgency::overdraft)
+        room = std::max<std::size_t>(room, std::min(parameters_.first_burst_length, task.expected_out));
     if (urgency == BufferPool::Urgency::can_wait && over_share(room)) return false;
     task.buffer = buffers_.allocate(room, urgency);
     held_bytes_ += task.buffer.span().size();

@@ -10,7 +10,8 @@ using wire::TaskFunction;
 using wire::TaskFunctionResponse;
 
 void Session::abort_task(Task& task) {
-    if (task.aborted || (task.phase == Task::Phase::responding && !task.queued)) return;  // its answer is leaving already
+    // A command that has ended is answered, before the function is: the queue keeps the order.
+    if (task.aborted || task.phase == Task::Phase::responding) return;
     statistics_.aborts.add();
     if (task.phase == Task::Phase::executing) {
         // A request with the disk cannot be called back; the task keeps its place until it ends, and is not answered.

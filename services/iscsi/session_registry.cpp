@@ -37,7 +37,8 @@ SessionRegistry::Claim SessionRegistry::claim(Entry entry) {
         if (is_same_nexus(other.identity, entry.identity)) {
             ++leaving;
             if (connection) claim.reinstated = std::move(connection);
-        } else if (connection && other.identity.initiator_name == entry.identity.initiator_name && other.identity.target_name == entry.identity.target_name) {
+        } else if (connection && other.identity.initiator_name == entry.identity.initiator_name &&
+                   other.identity.target_name == entry.identity.target_name) {
             claim.siblings.push_back(std::move(connection));
         }
     }
@@ -54,7 +55,8 @@ void SessionRegistry::remove(std::uint16_t tsih) {
 
 bool SessionRegistry::exists(const LoginIdentity& identity) const {
     const std::lock_guard lock{mutex_};
-    return std::ranges::any_of(entries_, [&](const Entry& entry) { return entry.tsih == identity.tsih && is_same_nexus(entry.identity, identity); });
+    return std::ranges::any_of(entries_,
+                               [&](const Entry& entry) { return entry.tsih == identity.tsih && is_same_nexus(entry.identity, identity); });
 }
 
 std::vector<std::shared_ptr<Connection>> SessionRegistry::others(const std::string& target, std::uint16_t tsih) const {

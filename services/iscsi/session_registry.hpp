@@ -46,7 +46,7 @@ class SessionRegistry {
     explicit SessionRegistry(std::uint32_t max_sessions) noexcept : max_sessions_{max_sessions} {}
 
     struct Claim {
-        std::uint16_t tsih = 0;                 ///< zero: no room for another session
+        std::uint16_t tsih = 0;                  ///< zero: no room for another session
         std::shared_ptr<Connection> reinstated;  ///< the session with the same name, ISID and target: drop it before the answer leaves
         std::vector<std::shared_ptr<Connection>> siblings;  ///< other sessions of the same initiator with the same target
     };

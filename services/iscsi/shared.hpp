@@ -19,8 +19,8 @@ namespace diskless::iscsi {
 struct Counters {
     explicit Counters(CounterRegistry& registry);
 
-    Counter& connections;   ///< gauge
-    Counter& sessions;      ///< gauge
+    Counter& connections;  ///< gauge
+    Counter& sessions;     ///< gauge
     Counter& accepted;
     Counter& logins;
     Counter& refused;

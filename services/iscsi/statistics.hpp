@@ -25,8 +25,8 @@ struct SessionStatistics {
     Tally aborts;
     Tally rejects;
     Tally check_conditions;
-    Tally dropped_pdus;   ///< outside the window, or data nobody waits for
-    Tally queue_depth;    ///< commands under way now
+    Tally dropped_pdus;  ///< outside the window, or data nobody waits for
+    Tally queue_depth;   ///< commands under way now
 };
 
 }  // namespace diskless::iscsi

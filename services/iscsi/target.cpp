@@ -16,7 +16,8 @@ TargetRef OpenTarget::ref() const {
 scsi::LunMap::Units OpenTarget::units_for(const TargetRef& ref, const std::vector<Lun>& luns) const {
     scsi::LunMap::Units units;
     for (const Lun& lun : luns) {
-        units.push_back(std::make_shared<scsi::LogicalUnit>(lun.device, scsi::Identity{.target_name = ref.iqn, .lun = lun.number, .description = lun.description}));
+        units.push_back(std::make_shared<scsi::LogicalUnit>(
+            lun.device, scsi::Identity{.target_name = ref.iqn, .lun = lun.number, .description = lun.description}));
     }
     return units;
 }

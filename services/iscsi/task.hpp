@@ -32,21 +32,21 @@ class Task final : public scsi::Command, public Outgoing {
     explicit Task(TaskSink& sink) noexcept : Outgoing{Kind::task}, sink_{&sink} {}
 
     enum class Phase : std::uint8_t {
-        receiving,       ///< waits for data-out
-        waiting,         ///< waits for memory
-        executing,       ///< with the logical unit
-        responding,      ///< data-in and status are queued or leaving
+        receiving,   ///< waits for data-out
+        waiting,     ///< waits for memory
+        executing,   ///< with the logical unit
+        responding,  ///< data-in and status are queued or leaving
     };
 
     void finished() noexcept override { sink_->task_finished(*this); }
 
     Phase phase = Phase::receiving;
-    bool aborted = false;            ///< never answered (SAM-5 5.3.1, TAS=0)
-    bool in_window = false;          ///< holds a place in the command window
-    bool data_broken = false;        ///< a Data-Out was wrong or damaged
-    bool sends_response = true;      ///< status goes in its own SCSI Response
+    bool aborted = false;        ///< never answered (SAM-5 5.3.1, TAS=0)
+    bool in_window = false;      ///< holds a place in the command window
+    bool data_broken = false;    ///< a Data-Out was wrong or damaged
+    bool sends_response = true;  ///< status goes in its own SCSI Response
     std::uint32_t initiator_task_tag = 0;
-    std::uint32_t serial = 0;        ///< names the task in target transfer tags
+    std::uint32_t serial = 0;  ///< names the task in target transfer tags
     std::uint64_t lun_field = 0;
     std::uint32_t expected_in = 0;   ///< Expected Data Transfer Length of a command with the R bit
     std::uint32_t expected_out = 0;  ///< the same with the W bit
@@ -55,12 +55,12 @@ class Task final : public scsi::Command, public Outgoing {
     wire::Residual residual;
     WriteTransfer write;
     ReadTransfer read;
-    std::uint32_t data_pdus = 0;     ///< Data-In and R2T PDUs sent: ExpDataSN of the response
+    std::uint32_t data_pdus = 0;  ///< Data-In and R2T PDUs sent: ExpDataSN of the response
     Buffer buffer;
     std::array<std::byte, 16> cdb_bytes{};
     std::vector<std::byte> extended_cdb;
     std::array<std::byte, 2 + scsi::max_sense_bytes> sense_bytes{};  ///< SenseLength and the sense data (RFC 7143 11.4.7)
-    Task* next_finished = nullptr;   ///< the sink's own
+    Task* next_finished = nullptr;                                   ///< the sink's own
 
  private:
     TaskSink* sink_;

@@ -195,12 +195,14 @@ RawInitiator::Result RawInitiator::run(const wire::ScsiCommand& command, const B
             case wire::Opcode::r2t: {
                 const auto r2t = wire::R2t::decode(pdu->bhs);
                 ++result.r2ts;
-                send_data_out(r2t.initiator_task_tag, r2t.target_transfer_tag, out, r2t.buffer_offset, r2t.buffer_offset + r2t.desired_data_transfer_length);
+                send_data_out(r2t.initiator_task_tag, r2t.target_transfer_tag, out, r2t.buffer_offset,
+                              r2t.buffer_offset + r2t.desired_data_transfer_length);
                 break;
             }
             case wire::Opcode::data_in: {
                 const auto header = wire::DataIn::decode(pdu->bhs);
-                if (header.data_sn != result.data_pdus++ || header.buffer_offset != result.data.size()) throw std::runtime_error{"Data-In out of order"};
+                if (header.data_sn != result.data_pdus++ || header.buffer_offset != result.data.size())
+                    throw std::runtime_error{"Data-In out of order"};
                 result.data.insert(result.data.end(), pdu->data.begin(), pdu->data.end());
                 if (!header.has_status) break;
                 result.status = header.status;
@@ -231,7 +233,8 @@ RawInitiator::Result RawInitiator::read(std::uint64_t lba, std::uint32_t blocks,
 
 RawInitiator::Result RawInitiator::write(std::uint64_t lba, const Bytes& data, std::size_t immediate, std::size_t unsolicited) {
     const auto blocks = static_cast<std::uint16_t>(data.size() / block_bytes);
-    return run(command(write_10(static_cast<std::uint32_t>(lba), blocks), static_cast<std::uint32_t>(data.size()), false, true), data, immediate, unsolicited);
+    return run(command(write_10(static_cast<std::uint32_t>(lba), blocks), static_cast<std::uint32_t>(data.size()), false, true), data,
+               immediate, unsolicited);
 }
 
 RawInitiator::Result RawInitiator::test_unit_ready() { return run(command({0, 0, 0, 0, 0, 0}, 0, false, false)); }

@@ -56,7 +56,8 @@ class RawInitiator {
     [[nodiscard]] bool is_closed();
 
     /// One login request with these keys straight to full feature phase; the response as it came.
-    [[nodiscard]] wire::LoginResponse login(const std::string& initiator, const std::string& target, Keys further = {}, wire::Isid isid = {{std::byte{0x80}}});
+    [[nodiscard]] wire::LoginResponse login(const std::string& initiator, const std::string& target, Keys further = {},
+                                            wire::Isid isid = {{std::byte{0x80}}});
     std::string login_text;  ///< what the target answered
 
     [[nodiscard]] wire::ScsiCommand command(std::vector<std::uint8_t> cdb, std::uint32_t expected, bool read, bool write);
@@ -69,7 +70,8 @@ class RawInitiator {
         unsigned data_pdus = 0, r2ts = 0;
     };
     /// Sends a command and everything it asks for; answers R2Ts in pieces of `segment` bytes.
-    [[nodiscard]] Result run(const wire::ScsiCommand& command, const Bytes& out = {}, std::size_t immediate = 0, std::size_t unsolicited = 0);
+    [[nodiscard]] Result run(const wire::ScsiCommand& command, const Bytes& out = {}, std::size_t immediate = 0,
+                             std::size_t unsolicited = 0);
     [[nodiscard]] Result read(std::uint64_t lba, std::uint32_t blocks, std::uint64_t lun = 0);
     [[nodiscard]] Result write(std::uint64_t lba, const Bytes& data, std::size_t immediate = 0, std::size_t unsolicited = 0);
     [[nodiscard]] Result test_unit_ready();

@@ -47,7 +47,9 @@ inline constexpr std::uint32_t reserved_tag = 0xffffffff;
 [[nodiscard]] inline std::size_t ahs_bytes_of(ByteSpan bhs) noexcept { return std::size_t{u8_at(bhs, 4)} * 4; }
 [[nodiscard]] inline std::uint32_t data_segment_length_of(ByteSpan bhs) noexcept { return load_be24(bhs, 5); }
 [[nodiscard]] inline std::uint32_t initiator_task_tag_of(ByteSpan bhs) noexcept { return load_be<std::uint32_t>(bhs, 16); }
-inline void set_data_segment_length(MutableByteSpan bhs, std::size_t length) noexcept { store_be24(bhs, 5, static_cast<std::uint32_t>(length)); }
+inline void set_data_segment_length(MutableByteSpan bhs, std::size_t length) noexcept {
+    store_be24(bhs, 5, static_cast<std::uint32_t>(length));
+}
 
 /// Segments are padded to four bytes (RFC 7143 11.1).
 [[nodiscard]] constexpr std::size_t padding_of(std::size_t length) noexcept { return (4 - length % 4) % 4; }

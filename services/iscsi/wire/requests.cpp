@@ -26,7 +26,8 @@ LoginRequest LoginRequest::decode(ByteSpan bhs) noexcept {
 
 void LoginRequest::encode(Bhs& bhs) const noexcept {
     begin(bhs, Opcode::login_request, true);
-    put_u8(bhs, 1, bit(transit, 0x80) | bit(continues, 0x40) | stage_bits(current_stage, transit ? next_stage : Stage::security_negotiation));
+    put_u8(bhs, 1,
+           bit(transit, 0x80) | bit(continues, 0x40) | stage_bits(current_stage, transit ? next_stage : Stage::security_negotiation));
     put_u8(bhs, 2, version_max);
     put_u8(bhs, 3, version_min);
     std::ranges::copy(isid.octets, bhs.begin() + 8);

@@ -46,7 +46,8 @@ LoginResponse LoginResponse::decode(ByteSpan bhs) noexcept {
 }
 void LoginResponse::encode(Bhs& bhs) const noexcept {
     begin(bhs, Opcode::login_response, false);
-    put_u8(bhs, 1, bit(transit, 0x80) | bit(continues, 0x40) | stage_bits(current_stage, transit ? next_stage : Stage::security_negotiation));
+    put_u8(bhs, 1,
+           bit(transit, 0x80) | bit(continues, 0x40) | stage_bits(current_stage, transit ? next_stage : Stage::security_negotiation));
     put_u8(bhs, 2, version_max);
     put_u8(bhs, 3, version_active);
     std::ranges::copy(isid.octets, bhs.begin() + 8);

@@ -31,7 +31,8 @@ std::string value_of(const std::string& answer, std::string_view key) {
     return std::string{wire::find_key(*keys, key).value_or("(none)")};
 }
 
-const Keys names{{"InitiatorName", "iqn.2026-11.lan.test.initiator:desk-01"}, {"TargetName", "iqn.2026-11.lan.test:desk-01"}, {"SessionType", "Normal"}};
+const Keys names{
+    {"InitiatorName", "iqn.2026-11.lan.test.initiator:desk-01"}, {"TargetName", "iqn.2026-11.lan.test:desk-01"}, {"SessionType", "Normal"}};
 Keys with_names(Keys further) {
     Keys all = names;
     all.insert(all.end(), further.begin(), further.end());
@@ -39,26 +40,63 @@ Keys with_names(Keys further) {
 }
 
 // As their sources send them (facts: iPXE, OVMF, open-iscsi 2.1, libiscsi 1.19).
-const Keys ipxe{{"HeaderDigest", "None"}, {"DataDigest", "None"}, {"MaxConnections", "1"}, {"InitialR2T", "Yes"}, {"ImmediateData", "No"},
-                {"MaxRecvDataSegmentLength", "8192"}, {"MaxBurstLength", "262144"}, {"FirstBurstLength", "65536"}, {"DefaultTime2Wait", "0"},
-                {"DefaultTime2Retain", "0"}, {"MaxOutstandingR2T", "1"}, {"DataPDUInOrder", "Yes"}, {"DataSequenceInOrder", "Yes"}, {"ErrorRecoveryLevel", "0"}};
-const Keys ovmf{{"HeaderDigest", "None,CRC32"}, {"DataDigest", "None"}, {"ErrorRecoveryLevel", "0"}, {"InitialR2T", "No"}, {"ImmediateData", "Yes"},
-                {"MaxRecvDataSegmentLength", "65536"}, {"MaxBurstLength", "262144"}, {"FirstBurstLength", "131072"}, {"MaxConnections", "1"},
-                {"DataPDUInOrder", "Yes"}, {"DataSequenceInOrder", "Yes"}, {"DefaultTime2Wait", "2"}, {"DefaultTime2Retain", "0"}, {"MaxOutstandingR2T", "1"}};
-const Keys linux_keys{{"HeaderDigest", "None"}, {"DataDigest", "None"}, {"DefaultTime2Wait", "2"}, {"DefaultTime2Retain", "0"}, {"IFMarker", "No"},
-                      {"OFMarker", "No"}, {"ErrorRecoveryLevel", "0"}, {"InitialR2T", "No"}, {"ImmediateData", "Yes"}, {"MaxBurstLength", "16776192"},
-                      {"FirstBurstLength", "262144"}, {"MaxOutstandingR2T", "1"}, {"MaxConnections", "1"}, {"DataPDUInOrder", "Yes"},
-                      {"DataSequenceInOrder", "Yes"}, {"MaxRecvDataSegmentLength", "262144"}};
-const Keys libiscsi{{"HeaderDigest", "CRC32C,None"}, {"DataDigest", "None"}, {"InitialR2T", "No"}, {"ImmediateData", "Yes"}, {"MaxBurstLength", "262144"},
-                    {"FirstBurstLength", "262144"}, {"MaxRecvDataSegmentLength", "262144"}, {"DataPDUInOrder", "Yes"}, {"DataSequenceInOrder", "Yes"},
-                    {"DefaultTime2Wait", "2"}, {"DefaultTime2Retain", "0"}, {"IFMarker", "No"}, {"OFMarker", "No"}, {"MaxConnections", "1"},
-                    {"MaxOutstandingR2T", "1"}, {"ErrorRecoveryLevel", "0"}, {"X-reconnect", "OK"}};
+const Keys ipxe{{"HeaderDigest", "None"},       {"DataDigest", "None"},        {"MaxConnections", "1"},
+                {"InitialR2T", "Yes"},          {"ImmediateData", "No"},       {"MaxRecvDataSegmentLength", "8192"},
+                {"MaxBurstLength", "262144"},   {"FirstBurstLength", "65536"}, {"DefaultTime2Wait", "0"},
+                {"DefaultTime2Retain", "0"},    {"MaxOutstandingR2T", "1"},    {"DataPDUInOrder", "Yes"},
+                {"DataSequenceInOrder", "Yes"}, {"ErrorRecoveryLevel", "0"}};
+const Keys ovmf{{"HeaderDigest", "None,CRC32"}, {"DataDigest", "None"},         {"ErrorRecoveryLevel", "0"},
+                {"InitialR2T", "No"},           {"ImmediateData", "Yes"},       {"MaxRecvDataSegmentLength", "65536"},
+                {"MaxBurstLength", "262144"},   {"FirstBurstLength", "131072"}, {"MaxConnections", "1"},
+                {"DataPDUInOrder", "Yes"},      {"DataSequenceInOrder", "Yes"}, {"DefaultTime2Wait", "2"},
+                {"DefaultTime2Retain", "0"},    {"MaxOutstandingR2T", "1"}};
+const Keys linux_keys{{"HeaderDigest", "None"},
+                      {"DataDigest", "None"},
+                      {"DefaultTime2Wait", "2"},
+                      {"DefaultTime2Retain", "0"},
+                      {"IFMarker", "No"},
+                      {"OFMarker", "No"},
+                      {"ErrorRecoveryLevel", "0"},
+                      {"InitialR2T", "No"},
+                      {"ImmediateData", "Yes"},
+                      {"MaxBurstLength", "16776192"},
+                      {"FirstBurstLength", "262144"},
+                      {"MaxOutstandingR2T", "1"},
+                      {"MaxConnections", "1"},
+                      {"DataPDUInOrder", "Yes"},
+                      {"DataSequenceInOrder", "Yes"},
+                      {"MaxRecvDataSegmentLength", "262144"}};
+const Keys libiscsi{{"HeaderDigest", "CRC32C,None"},
+                    {"DataDigest", "None"},
+                    {"InitialR2T", "No"},
+                    {"ImmediateData", "Yes"},
+                    {"MaxBurstLength", "262144"},
+                    {"FirstBurstLength", "262144"},
+                    {"MaxRecvDataSegmentLength", "262144"},
+                    {"DataPDUInOrder", "Yes"},
+                    {"DataSequenceInOrder", "Yes"},
+                    {"DefaultTime2Wait", "2"},
+                    {"DefaultTime2Retain", "0"},
+                    {"IFMarker", "No"},
+                    {"OFMarker", "No"},
+                    {"MaxConnections", "1"},
+                    {"MaxOutstandingR2T", "1"},
+                    {"ErrorRecoveryLevel", "0"},
+                    {"X-reconnect", "OK"}};
 
 LoginRequest security(bool transit = true) {
-    return {.transit = transit, .current_stage = Stage::security_negotiation, .next_stage = Stage::login_operational_negotiation, .cmd_sn = 7, .exp_stat_sn = 3};
+    return {.transit = transit,
+            .current_stage = Stage::security_negotiation,
+            .next_stage = Stage::login_operational_negotiation,
+            .cmd_sn = 7,
+            .exp_stat_sn = 3};
 }
 LoginRequest operational(bool transit = true) {
-    return {.transit = transit, .current_stage = Stage::login_operational_negotiation, .next_stage = Stage::full_feature_phase, .cmd_sn = 7, .exp_stat_sn = 3};
+    return {.transit = transit,
+            .current_stage = Stage::login_operational_negotiation,
+            .next_stage = Stage::full_feature_phase,
+            .cmd_sn = 7,
+            .exp_stat_sn = 3};
 }
 
 struct Dialogue {
@@ -131,17 +169,40 @@ TEST_CASE("every key of the table") {
         const char *key, *offer, *answer;
         SessionType type = SessionType::normal;
     };
-    for (const Row& row : {Row{"HeaderDigest", "CRC32C,None", "CRC32C"}, Row{"DataDigest", "None,CRC32C", "None"}, Row{"DataDigest", "CRC32", "Reject"},
-                           Row{"MaxConnections", "8", "1"}, Row{"MaxConnections", "0", "Reject"}, Row{"InitialR2T", "No", "No"}, Row{"InitialR2T", "maybe", "Reject"},
-                           Row{"ImmediateData", "Yes", "Yes"}, Row{"MaxRecvDataSegmentLength", "511", "Reject"}, Row{"MaxRecvDataSegmentLength", "16777215", "(none)"},
-                           Row{"MaxRecvDataSegmentLength", "16777216", "Reject"}, Row{"MaxBurstLength", "512", "512"}, Row{"FirstBurstLength", "0x400", "1024"},
-                           Row{"DefaultTime2Wait", "1", "2"}, Row{"DefaultTime2Wait", "3600", "3600"}, Row{"DefaultTime2Wait", "3601", "Reject"},
-                           Row{"DefaultTime2Retain", "20", "0"}, Row{"MaxOutstandingR2T", "65535", "4"}, Row{"MaxOutstandingR2T", "65536", "Reject"},
-                           Row{"DataPDUInOrder", "No", "Yes"}, Row{"DataSequenceInOrder", "No", "Yes"}, Row{"ErrorRecoveryLevel", "2", "0"},
-                           Row{"ErrorRecoveryLevel", "3", "Reject"}, Row{"TaskReporting", "FastAbort,RFC3720", "RFC3720"}, Row{"TaskReporting", "FastAbort", "Reject"},
-                           Row{"iSCSIProtocolLevel", "2", "1"}, Row{"IFMarker", "Yes", "No"}, Row{"OFMarkInt", "2048~8192", "Reject"}, Row{"InitiatorAlias", "x", "(none)"},
-                           Row{"SendTargets", "All", "Reject"}, Row{"TargetAddress", "x", "Reject"}, Row{"com.example.Key", "1", "NotUnderstood"},
-                           Row{"MaxBurstLength", "512", "Irrelevant", SessionType::discovery}, Row{"InitialR2T", "No", "Irrelevant", SessionType::discovery},
+    for (const Row& row : {Row{"HeaderDigest", "CRC32C,None", "CRC32C"},
+                           Row{"DataDigest", "None,CRC32C", "None"},
+                           Row{"DataDigest", "CRC32", "Reject"},
+                           Row{"MaxConnections", "8", "1"},
+                           Row{"MaxConnections", "0", "Reject"},
+                           Row{"InitialR2T", "No", "No"},
+                           Row{"InitialR2T", "maybe", "Reject"},
+                           Row{"ImmediateData", "Yes", "Yes"},
+                           Row{"MaxRecvDataSegmentLength", "511", "Reject"},
+                           Row{"MaxRecvDataSegmentLength", "16777215", "(none)"},
+                           Row{"MaxRecvDataSegmentLength", "16777216", "Reject"},
+                           Row{"MaxBurstLength", "512", "512"},
+                           Row{"FirstBurstLength", "0x400", "1024"},
+                           Row{"DefaultTime2Wait", "1", "2"},
+                           Row{"DefaultTime2Wait", "3600", "3600"},
+                           Row{"DefaultTime2Wait", "3601", "Reject"},
+                           Row{"DefaultTime2Retain", "20", "0"},
+                           Row{"MaxOutstandingR2T", "65535", "4"},
+                           Row{"MaxOutstandingR2T", "65536", "Reject"},
+                           Row{"DataPDUInOrder", "No", "Yes"},
+                           Row{"DataSequenceInOrder", "No", "Yes"},
+                           Row{"ErrorRecoveryLevel", "2", "0"},
+                           Row{"ErrorRecoveryLevel", "3", "Reject"},
+                           Row{"TaskReporting", "FastAbort,RFC3720", "RFC3720"},
+                           Row{"TaskReporting", "FastAbort", "Reject"},
+                           Row{"iSCSIProtocolLevel", "2", "1"},
+                           Row{"IFMarker", "Yes", "No"},
+                           Row{"OFMarkInt", "2048~8192", "Reject"},
+                           Row{"InitiatorAlias", "x", "(none)"},
+                           Row{"SendTargets", "All", "Reject"},
+                           Row{"TargetAddress", "x", "Reject"},
+                           Row{"com.example.Key", "1", "NotUnderstood"},
+                           Row{"MaxBurstLength", "512", "Irrelevant", SessionType::discovery},
+                           Row{"InitialR2T", "No", "Irrelevant", SessionType::discovery},
                            Row{"HeaderDigest", "None", "None", SessionType::discovery}}) {
         CAPTURE(row.key);
         CAPTURE(row.offer);
@@ -154,7 +215,8 @@ TEST_CASE("every key of the table") {
 }
 
 TEST_CASE("FirstBurstLength never exceeds MaxBurstLength, whichever comes first") {
-    for (const Keys& keys : {Keys{{"FirstBurstLength", "65536"}, {"MaxBurstLength", "4096"}}, Keys{{"MaxBurstLength", "4096"}, {"FirstBurstLength", "65536"}}}) {
+    for (const Keys& keys : {Keys{{"FirstBurstLength", "65536"}, {"MaxBurstLength", "4096"}},
+                             Keys{{"MaxBurstLength", "4096"}, {"FirstBurstLength", "65536"}}}) {
         Dialogue d;
         d.both_stages(keys);
         CHECK(value_of(d.last.text, "FirstBurstLength") == "4096");
@@ -190,8 +252,12 @@ TEST_CASE("refused, with the right status") {
     };
     SUBCASE("no initiator") { CHECK(refusal(operational(), {{"TargetName", "iqn.x"}}) == LoginStatus::missing_parameter); }
     SUBCASE("no target") { CHECK(refusal(operational(), {{"InitiatorName", "iqn.x"}}) == LoginStatus::missing_parameter); }
-    SUBCASE("an unknown session type") { CHECK(refusal(operational(), {{"InitiatorName", "iqn.x"}, {"SessionType", "Odd"}}) == LoginStatus::session_type_not_supported); }
-    SUBCASE("a key twice") { CHECK(refusal(operational(), with_names({{"InitialR2T", "No"}, {"InitialR2T", "No"}})) == LoginStatus::initiator_error); }
+    SUBCASE("an unknown session type") {
+        CHECK(refusal(operational(), {{"InitiatorName", "iqn.x"}, {"SessionType", "Odd"}}) == LoginStatus::session_type_not_supported);
+    }
+    SUBCASE("a key twice") {
+        CHECK(refusal(operational(), with_names({{"InitialR2T", "No"}, {"InitialR2T", "No"}})) == LoginStatus::initiator_error);
+    }
     SUBCASE("a key twice, in two requests") {
         REQUIRE(d.say(operational(false), with_names({{"InitialR2T", "No"}})).next == LoginReply::Next::respond);
         CHECK(refusal(operational(), {{"InitialR2T", "No"}}) == LoginStatus::initiator_error);
@@ -201,7 +267,9 @@ TEST_CASE("refused, with the right status") {
         request.version_max = request.version_min = 1;
         CHECK(refusal(request, names) == LoginStatus::unsupported_version);
     }
-    SUBCASE("only authentication that we do not have") { CHECK(refusal(security(), with_names({{"AuthMethod", "KRB5"}})) == LoginStatus::authentication_failure); }
+    SUBCASE("only authentication that we do not have") {
+        CHECK(refusal(security(), with_names({{"AuthMethod", "KRB5"}})) == LoginStatus::authentication_failure);
+    }
     SUBCASE("not admitted") {
         d.door.status = LoginStatus::authorization_failure;
         CHECK(refusal(operational(), names) == LoginStatus::authorization_failure);
@@ -245,7 +313,8 @@ TEST_CASE("discovery needs no target, and straight from security to full feature
     Dialogue d;
     auto request = security();
     request.next_stage = Stage::full_feature_phase;
-    CHECK(d.say(request, {{"InitiatorName", "iqn.x"}, {"SessionType", "Discovery"}, {"AuthMethod", "None"}}).next == LoginReply::Next::complete);
+    CHECK(d.say(request, {{"InitiatorName", "iqn.x"}, {"SessionType", "Discovery"}, {"AuthMethod", "None"}}).next ==
+          LoginReply::Next::complete);
     CHECK(d.login.identity().type == SessionType::discovery);
     CHECK(d.login.finish(1).text.find("TargetPortalGroupTag") == std::string::npos);
 }

@@ -45,7 +45,9 @@ Parameters small_bursts() {
     return p;
 }
 
-wire::DataOut data_out(std::uint32_t data_sn, std::uint32_t offset, bool final) { return {.final = final, .data_sn = data_sn, .buffer_offset = offset}; }
+wire::DataOut data_out(std::uint32_t data_sn, std::uint32_t offset, bool final) {
+    return {.final = final, .data_sn = data_sn, .buffer_offset = offset};
+}
 
 }  // namespace
 
@@ -150,7 +152,7 @@ TEST_CASE("text exchange: long requests collected, long answers in pieces") {
 }
 
 TEST_CASE("buffer pool: size classes, its maximum, the overdraft, and who waits") {
-    struct Waiter : BufferWaiter {
+    struct Waiter final : BufferWaiter {
         int called = 0;
         void memory_available() noexcept override { ++called; }
     } waiter;
@@ -198,5 +200,6 @@ TEST_CASE("access rules") {
     CHECK(admit("iqn.t:desk", {own, elsewhere}) == wire::LoginStatus::success);
     CHECK(admit("iqn.t:desk", {own, here}) == wire::LoginStatus::authorization_failure);
     const boot::Catalog catalog{data};
-    CHECK(AccessRules{catalog, addresses, "iqn.t"}.visible_targets({own, elsewhere}) == std::vector<std::string>{"iqn.t:desk", "iqn.t:open"});
+    CHECK(AccessRules{catalog, addresses, "iqn.t"}.visible_targets({own, elsewhere}) ==
+          std::vector<std::string>{"iqn.t:desk", "iqn.t:open"});
 }

@@ -40,8 +40,9 @@ TEST_CASE("immediate and unsolicited data, in both settings of InitialR2T") {
     for (const bool initial_r2t : {true, false}) {
         CAPTURE(initial_r2t);
         RawInitiator initiator{serving.port()};
-        REQUIRE(serving.login(initiator, {{"InitialR2T", initial_r2t ? "Yes" : "No"}, {"ImmediateData", "Yes"}, {"FirstBurstLength", "65536"}}).status ==
-                wire::LoginStatus::success);
+        REQUIRE(
+            serving.login(initiator, {{"InitialR2T", initial_r2t ? "Yes" : "No"}, {"ImmediateData", "Yes"}, {"FirstBurstLength", "65536"}})
+                .status == wire::LoginStatus::success);
         initiator.clear_attention();
         const Bytes data = pattern(200 * 1024, initial_r2t ? 3 : 4);
         for (const std::size_t immediate : {std::size_t{0}, std::size_t{512}, std::size_t{8192}}) {
@@ -78,7 +79,8 @@ TEST_CASE("a damaged data segment never ends in GOOD, and the session lives on")
     initiator.send(make_pdu(command));
     const auto r2t = initiator.receive();
     REQUIRE(r2t->opcode() == wire::Opcode::r2t);
-    const wire::DataOut header{.initiator_task_tag = command.initiator_task_tag, .target_transfer_tag = wire::R2t::decode(r2t->bhs).target_transfer_tag};
+    const wire::DataOut header{.initiator_task_tag = command.initiator_task_tag,
+                               .target_transfer_tag = wire::R2t::decode(r2t->bhs).target_transfer_tag};
     Bytes bytes = encode(make_pdu(header, data), initiator.digests);
     bytes[100] ^= std::byte{1};
     initiator.send_bytes(bytes);
@@ -165,7 +167,8 @@ TEST_CASE("residuals: GOOD, the smaller amount moves, the difference is told") {
 TEST_CASE("Data-In respects the peer's MaxRecvDataSegmentLength and MaxBurstLength") {
     Serving serving;
     RawInitiator initiator{serving.port()};
-    REQUIRE(serving.login(initiator, {{"MaxRecvDataSegmentLength", "512"}, {"MaxBurstLength", "2048"}}).status == wire::LoginStatus::success);
+    REQUIRE(serving.login(initiator, {{"MaxRecvDataSegmentLength", "512"}, {"MaxBurstLength", "2048"}}).status ==
+            wire::LoginStatus::success);
     initiator.clear_attention();
     initiator.send(make_pdu(initiator.command(read_10(0, 16), 8192, true, false)));
     for (unsigned sn = 0; sn < 16; ++sn) {

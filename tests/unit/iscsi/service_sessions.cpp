@@ -53,12 +53,24 @@ TEST_CASE("who may log in") {
         CHECK(status(serving.client_initiator("desk-01"), serving.client_target("desk-01")) == LoginStatus::success);
         CHECK(initiator.login_text.find("TargetPortalGroupTag=1") != std::string::npos);
     }
-    SUBCASE("not another one's") { CHECK(status(serving.client_initiator("desk-01"), serving.client_target("desk-02")) == LoginStatus::authorization_failure); }
-    SUBCASE("a name the client allows") { CHECK(status("iqn.1993-08.org.debian:01:abc", serving.client_target("desk-02")) == LoginStatus::success); }
-    SUBCASE("a target that is not there") { CHECK(status(serving.client_initiator("desk-01"), serving.client_target("desk-99")) == LoginStatus::target_not_found); }
-    SUBCASE("a shared target by its list") { CHECK(status("iqn.2026-11.test:x", serving.client_target("scratch")) == LoginStatus::success); }
-    SUBCASE("and nobody else") { CHECK(status("iqn.2020-01.other:x", serving.client_target("scratch")) == LoginStatus::authorization_failure); }
-    SUBCASE("an empty list is nobody") { CHECK(status("iqn.2026-11.test:x", serving.client_target("nobodys")) == LoginStatus::authorization_failure); }
+    SUBCASE("not another one's") {
+        CHECK(status(serving.client_initiator("desk-01"), serving.client_target("desk-02")) == LoginStatus::authorization_failure);
+    }
+    SUBCASE("a name the client allows") {
+        CHECK(status("iqn.1993-08.org.debian:01:abc", serving.client_target("desk-02")) == LoginStatus::success);
+    }
+    SUBCASE("a target that is not there") {
+        CHECK(status(serving.client_initiator("desk-01"), serving.client_target("desk-99")) == LoginStatus::target_not_found);
+    }
+    SUBCASE("a shared target by its list") {
+        CHECK(status("iqn.2026-11.test:x", serving.client_target("scratch")) == LoginStatus::success);
+    }
+    SUBCASE("and nobody else") {
+        CHECK(status("iqn.2020-01.other:x", serving.client_target("scratch")) == LoginStatus::authorization_failure);
+    }
+    SUBCASE("an empty list is nobody") {
+        CHECK(status("iqn.2026-11.test:x", serving.client_target("nobodys")) == LoginStatus::authorization_failure);
+    }
     SUBCASE("the right name from the wrong address") {
         serving.addresses.bind(*Ipv4Address::parse("127.0.0.99"), *MacAddress::parse("52:54:00:12:34:02"));
         CHECK(status(serving.client_initiator("desk-02"), serving.client_target("desk-02")) == LoginStatus::authorization_failure);
@@ -80,10 +92,12 @@ TEST_CASE("discovery shows what this initiator may use, and only that") {
     REQUIRE(initiator.login(serving.client_initiator("desk-01"), "").status == LoginStatus::success);
     CHECK(initiator.login_text.find("TargetPortalGroupTag") == std::string::npos);
     const auto ask = [&](const char* value) {
-        initiator.send(make_pdu(wire::TextRequest{.initiator_task_tag = initiator.next_tag++, .cmd_sn = initiator.cmd_sn++}, text_segment({{"SendTargets", value}})));
+        initiator.send(make_pdu(wire::TextRequest{.initiator_task_tag = initiator.next_tag++, .cmd_sn = initiator.cmd_sn++},
+                                text_segment({{"SendTargets", value}})));
         return initiator.receive()->text();
     };
-    const std::string own = "TargetName=" + serving.client_target("desk-01") + '\0' + "TargetAddress=127.0.0.1:" + std::to_string(serving.port()) + ",1" + '\0';
+    const std::string own =
+        "TargetName=" + serving.client_target("desk-01") + '\0' + "TargetAddress=127.0.0.1:" + std::to_string(serving.port()) + ",1" + '\0';
     CHECK(ask("All") == own);
     CHECK(ask(serving.client_target("desk-01").c_str()) == own);
     CHECK(ask(serving.client_target("scratch").c_str()).empty());
@@ -95,9 +109,11 @@ TEST_CASE("a session's own SendTargets") {
     Serving serving;
     RawInitiator initiator{serving.port()};
     REQUIRE(serving.login(initiator).status == LoginStatus::success);
-    initiator.send(make_pdu(wire::TextRequest{.initiator_task_tag = 77, .cmd_sn = initiator.cmd_sn++}, text_segment({{"SendTargets", ""}})));
+    initiator.send(
+        make_pdu(wire::TextRequest{.initiator_task_tag = 77, .cmd_sn = initiator.cmd_sn++}, text_segment({{"SendTargets", ""}})));
     CHECK(initiator.receive()->text().find(serving.client_target("desk-01")) != std::string::npos);
-    initiator.send(make_pdu(wire::TextRequest{.initiator_task_tag = 78, .cmd_sn = initiator.cmd_sn++}, text_segment({{"SendTargets", "All"}, {"X-what", "1"}})));
+    initiator.send(make_pdu(wire::TextRequest{.initiator_task_tag = 78, .cmd_sn = initiator.cmd_sn++},
+                            text_segment({{"SendTargets", "All"}, {"X-what", "1"}})));
     CHECK(initiator.receive()->text() == std::string{"SendTargets=Reject\0X-what=NotUnderstood\0", 40});
 }
 
@@ -137,7 +153,8 @@ TEST_CASE("the same name with another ISID is never refused") {
     CHECK(firmware.write(0, data, 512).status == good);
     CHECK(system.write(0, data, 512).status == good);
     CHECK(serving.service->sessions().size() == 2);
-    CHECK(serving.observer.steps() == std::vector{boot::Step::login, boot::Step::system_login, boot::Step::first_read, boot::Step::first_write});
+    CHECK(serving.observer.steps() ==
+          std::vector{boot::Step::login, boot::Step::system_login, boot::Step::first_read, boot::Step::first_write});
 }
 
 TEST_CASE("the old session of an initiator is asked for a sign of life, not killed") {
@@ -165,7 +182,8 @@ TEST_CASE("ABORT TASK is answered when the task can do no more harm") {
     const auto command = initiator.command(read_10(0, 8), 4096, true, false);
     initiator.send(make_pdu(command));
     disk->await_held(1);
-    initiator.send(make_pdu(wire::TaskManagementRequest{.initiator_task_tag = 900, .referenced_task_tag = command.initiator_task_tag, .cmd_sn = initiator.cmd_sn}));
+    initiator.send(make_pdu(wire::TaskManagementRequest{
+        .initiator_task_tag = 900, .referenced_task_tag = command.initiator_task_tag, .cmd_sn = initiator.cmd_sn}));
     initiator.send(make_pdu(wire::NopOut{.initiator_task_tag = 901, .cmd_sn = initiator.cmd_sn}));
     CHECK(initiator.receive()->opcode() == Opcode::nop_in);  // the abort is not answered yet
     disk->release();
@@ -220,7 +238,8 @@ TEST_CASE("a reset takes the tasks of every session with it") {
     disk->hold();
     other.send(make_pdu(other.command(read_10(0, 8), 4096, true, false)));
     disk->await_held(1);
-    one.send(make_pdu(wire::TaskManagementRequest{.function = wire::TaskFunction::logical_unit_reset, .initiator_task_tag = 900, .cmd_sn = one.cmd_sn}));
+    one.send(make_pdu(
+        wire::TaskManagementRequest{.function = wire::TaskFunction::logical_unit_reset, .initiator_task_tag = 900, .cmd_sn = one.cmd_sn}));
     one.send(make_pdu(wire::NopOut{.initiator_task_tag = 901, .cmd_sn = one.cmd_sn}));
     CHECK(one.receive()->opcode() == Opcode::nop_in);
     disk->release();
@@ -328,14 +347,21 @@ TEST_CASE("logout: everything under way ends, then the answer, then the connecti
     RawInitiator initiator{serving.port()};
     REQUIRE(serving.login(initiator).status == LoginStatus::success);
     initiator.clear_attention();
-    initiator.send(make_pdu(wire::LogoutRequest{.reason = wire::LogoutReason::remove_for_recovery, .initiator_task_tag = 1, .cmd_sn = initiator.cmd_sn}));
+    initiator.send(make_pdu(
+        wire::LogoutRequest{.reason = wire::LogoutReason::remove_for_recovery, .initiator_task_tag = 1, .cmd_sn = initiator.cmd_sn}));
     CHECK(wire::LogoutResponse::decode(initiator.receive()->bhs).response == wire::LogoutResponseCode::recovery_not_supported);
-    initiator.send(make_pdu(wire::LogoutRequest{.reason = wire::LogoutReason::close_connection, .initiator_task_tag = 1, .cid = 9, .cmd_sn = initiator.cmd_sn}));
+    initiator.send(make_pdu(wire::LogoutRequest{
+        .reason = wire::LogoutReason::close_connection, .initiator_task_tag = 1, .cid = 9, .cmd_sn = initiator.cmd_sn}));
     CHECK(wire::LogoutResponse::decode(initiator.receive()->bhs).response == wire::LogoutResponseCode::cid_not_found);
     disk->hold();
     initiator.send(make_pdu(initiator.command(read_10(0, 1), 512, true, false)));
     disk->await_held(1);
-    initiator.send(make_pdu(wire::LogoutRequest{.initiator_task_tag = 3, .cmd_sn = initiator.cmd_sn}));
+    // Both arrive together, so the answer to the first shows that the second has been seen.
+    Bytes both = encode(make_pdu(wire::NopOut{.initiator_task_tag = 2, .cmd_sn = initiator.cmd_sn}));
+    const Bytes logout = encode(make_pdu(wire::LogoutRequest{.initiator_task_tag = 3, .cmd_sn = initiator.cmd_sn}));
+    both.insert(both.end(), logout.begin(), logout.end());
+    initiator.send_bytes(both);
+    CHECK(initiator.receive()->opcode() == Opcode::nop_in);
     disk->release();
     const auto answer = initiator.receive();
     REQUIRE(answer->opcode() == Opcode::logout_response);
@@ -375,8 +401,10 @@ TEST_CASE("limits: sessions, silence, and what comes before a login") {
     SUBCASE("joining a session") {
         Serving serving;
         RawInitiator initiator{serving.port()};
-        initiator.send(make_pdu(wire::LoginRequest{.transit = true, .current_stage = wire::Stage::login_operational_negotiation,
-                                                   .next_stage = wire::Stage::full_feature_phase, .tsih = 99},
+        initiator.send(make_pdu(wire::LoginRequest{.transit = true,
+                                                   .current_stage = wire::Stage::login_operational_negotiation,
+                                                   .next_stage = wire::Stage::full_feature_phase,
+                                                   .tsih = 99},
                                 text_segment({{"InitiatorName", "iqn.x:y"}, {"TargetName", serving.client_target("desk-01")}})));
         CHECK(wire::LoginResponse::decode(initiator.receive()->bhs).status == LoginStatus::session_does_not_exist);
     }
@@ -463,6 +491,7 @@ TEST_CASE("the port in use is told in plain words") {
     config::Iscsi config;
     config.port = serving.port();
     Runtime runtime{1};
-    iscsi::IscsiService second{config, {runtime.executor(), serving.catalog, serving.addresses, serving.counters, serving.observer, serving.luns}};
+    iscsi::IscsiService second{config,
+                               {runtime.executor(), serving.catalog, serving.addresses, serving.counters, serving.observer, serving.luns}};
     CHECK_THROWS_WITH_AS(second.bind(Ipv4Address{0x7f000001}), doctest::Contains("is in use by another program"), std::runtime_error);
 }

@@ -75,7 +75,8 @@ inline boot::CatalogData two_clients() {
     data.clients = {client("desk-01", "52:54:00:12:34:01"), client("desk-02", "52:54:00:12:34:02")};
     data.clients[1].address.reset();
     data.clients[1].initiators = {"iqn.1993-08.org.debian:*"};
-    data.targets = {{.name = "scratch", .luns = {{.lun = 0, .source = boot::BlankSource{16u << 20}}, {.lun = 3, .source = boot::BlankSource{16u << 20}}},
+    data.targets = {{.name = "scratch",
+                     .luns = {{.lun = 0, .source = boot::BlankSource{16u << 20}}, {.lun = 3, .source = boot::BlankSource{16u << 20}}},
                      .initiators = {"iqn.2026-11.test:*"}},
                     {.name = "nobodys", .luns = {{.lun = 0, .source = boot::BlankSource{16u << 20}}}}};
     return data;

@@ -41,45 +41,94 @@ constexpr SequenceNumbers numbers{.stat_sn = 0x11121314, .exp_cmd_sn = 0x2122232
 }  // namespace
 
 TEST_CASE("requests, both ways") {
-    both_ways(LoginRequest{.transit = true, .current_stage = Stage::login_operational_negotiation, .next_stage = Stage::full_feature_phase,
-                           .isid = {{std::byte{0x80}, std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}, std::byte{5}}}, .tsih = 0x0607,
-                           .initiator_task_tag = 0xa1a2a3a4, .cid = 0xb1b2, .cmd_sn = 0xc1c2c3c4, .exp_stat_sn = 0xd1d2d3d4},
+    both_ways(LoginRequest{.transit = true,
+                           .current_stage = Stage::login_operational_negotiation,
+                           .next_stage = Stage::full_feature_phase,
+                           .isid = {{std::byte{0x80}, std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}, std::byte{5}}},
+                           .tsih = 0x0607,
+                           .initiator_task_tag = 0xa1a2a3a4,
+                           .cid = 0xb1b2,
+                           .cmd_sn = 0xc1c2c3c4,
+                           .exp_stat_sn = 0xd1d2d3d4},
               "43 87 00 00 00 000000 800102030405 0607 a1a2a3a4 b1b2 0000 c1c2c3c4 d1d2d3d4 00000000000000000000000000000000");
-    both_ways(ScsiCommand{.final = true, .read = true, .attributes = 1, .lun = 0x0001000000000000, .initiator_task_tag = 0xa1a2a3a4,
-                          .expected_data_transfer_length = 512, .cmd_sn = 5, .exp_stat_sn = 6, .cdb = {std::byte{0x28}, {}, {}, {}, {}, std::byte{9}}},
+    both_ways(ScsiCommand{.final = true,
+                          .read = true,
+                          .attributes = 1,
+                          .lun = 0x0001000000000000,
+                          .initiator_task_tag = 0xa1a2a3a4,
+                          .expected_data_transfer_length = 512,
+                          .cmd_sn = 5,
+                          .exp_stat_sn = 6,
+                          .cdb = {std::byte{0x28}, {}, {}, {}, {}, std::byte{9}}},
               "01 c1 0000 00 000000 0001000000000000 a1a2a3a4 00000200 00000005 00000006 28000000000900000000000000000000");
-    both_ways(ScsiCommand{.immediate = true, .final = false, .write = true}, "41 20 0000 00 000000 0000000000000000 00000000 00000000 00000000 00000000 00000000000000000000000000000000");
-    both_ways(DataOut{.final = true, .lun = 1, .initiator_task_tag = 2, .target_transfer_tag = 3, .exp_stat_sn = 4, .data_sn = 5, .buffer_offset = 6},
-              "05 80 0000 00 000000 0000000000000001 00000002 00000003 00000000 00000004 00000000 00000005 00000006 00000000");
+    both_ways(ScsiCommand{.immediate = true, .final = false, .write = true},
+              "41 20 0000 00 000000 0000000000000000 00000000 00000000 00000000 00000000 00000000000000000000000000000000");
+    both_ways(
+        DataOut{
+            .final = true, .lun = 1, .initiator_task_tag = 2, .target_transfer_tag = 3, .exp_stat_sn = 4, .data_sn = 5, .buffer_offset = 6},
+        "05 80 0000 00 000000 0000000000000001 00000002 00000003 00000000 00000004 00000000 00000005 00000006 00000000");
     both_ways(NopOut{.lun = 1, .initiator_task_tag = 2, .target_transfer_tag = 3, .cmd_sn = 4, .exp_stat_sn = 5},
               "40 80 0000 00 000000 0000000000000001 00000002 00000003 00000004 00000005 00000000000000000000000000000000");
-    both_ways(TaskManagementRequest{.function = TaskFunction::logical_unit_reset, .lun = 1, .initiator_task_tag = 2, .referenced_task_tag = 3, .cmd_sn = 4,
-                                    .exp_stat_sn = 5, .ref_cmd_sn = 6, .exp_data_sn = 7},
+    both_ways(TaskManagementRequest{.function = TaskFunction::logical_unit_reset,
+                                    .lun = 1,
+                                    .initiator_task_tag = 2,
+                                    .referenced_task_tag = 3,
+                                    .cmd_sn = 4,
+                                    .exp_stat_sn = 5,
+                                    .ref_cmd_sn = 6,
+                                    .exp_data_sn = 7},
               "42 85 0000 00 000000 0000000000000001 00000002 00000003 00000004 00000005 00000006 00000007 0000000000000000");
-    both_ways(TextRequest{.final = false, .continues = true, .lun = 1, .initiator_task_tag = 2, .target_transfer_tag = 3, .cmd_sn = 4, .exp_stat_sn = 5},
-              "04 40 0000 00 000000 0000000000000001 00000002 00000003 00000004 00000005 00000000000000000000000000000000");
+    both_ways(
+        TextRequest{
+            .final = false, .continues = true, .lun = 1, .initiator_task_tag = 2, .target_transfer_tag = 3, .cmd_sn = 4, .exp_stat_sn = 5},
+        "04 40 0000 00 000000 0000000000000001 00000002 00000003 00000004 00000005 00000000000000000000000000000000");
     both_ways(LogoutRequest{.reason = LogoutReason::close_connection, .initiator_task_tag = 2, .cid = 3, .cmd_sn = 4, .exp_stat_sn = 5},
               "46 81 0000 00 000000 0000000000000000 00000002 0003 0000 00000004 00000005 00000000000000000000000000000000");
 }
 
 TEST_CASE("responses, both ways") {
-    both_ways(LoginResponse{.transit = true, .current_stage = Stage::security_negotiation, .next_stage = Stage::login_operational_negotiation,
-                            .isid = {{std::byte{0x40}}}, .tsih = 7, .initiator_task_tag = 8, .numbers = numbers, .status = LoginStatus::target_not_found},
+    both_ways(LoginResponse{.transit = true,
+                            .current_stage = Stage::security_negotiation,
+                            .next_stage = Stage::login_operational_negotiation,
+                            .isid = {{std::byte{0x40}}},
+                            .tsih = 7,
+                            .initiator_task_tag = 8,
+                            .numbers = numbers,
+                            .status = LoginStatus::target_not_found},
               "23 81 00 00 00 000000 400000000000 0007 00000008 00000000 11121314 21222324 31323334 0203 0000 0000000000000000");
-    both_ways(ScsiResponse{.residual = {.underflow = true, .count = 9}, .status = 2, .initiator_task_tag = 8, .numbers = numbers, .exp_data_sn = 3},
-              "21 82 00 02 00 000000 0000000000000000 00000008 00000000 11121314 21222324 31323334 00000003 00000000 00000009");
-    both_ways(DataIn{.final = true, .has_status = true, .residual = {.overflow = true, .count = 1}, .lun = 1, .initiator_task_tag = 8, .numbers = numbers,
-                     .data_sn = 2, .buffer_offset = 3},
+    both_ways(
+        ScsiResponse{
+            .residual = {.underflow = true, .count = 9}, .status = 2, .initiator_task_tag = 8, .numbers = numbers, .exp_data_sn = 3},
+        "21 82 00 02 00 000000 0000000000000000 00000008 00000000 11121314 21222324 31323334 00000003 00000000 00000009");
+    both_ways(DataIn{.final = true,
+                     .has_status = true,
+                     .residual = {.overflow = true, .count = 1},
+                     .lun = 1,
+                     .initiator_task_tag = 8,
+                     .numbers = numbers,
+                     .data_sn = 2,
+                     .buffer_offset = 3},
               "25 85 00 00 00 000000 0000000000000001 00000008 ffffffff 11121314 21222324 31323334 00000002 00000003 00000001");
-    both_ways(R2t{.lun = 1, .initiator_task_tag = 8, .target_transfer_tag = 9, .numbers = numbers, .r2t_sn = 2, .buffer_offset = 3, .desired_data_transfer_length = 4},
+    both_ways(R2t{.lun = 1,
+                  .initiator_task_tag = 8,
+                  .target_transfer_tag = 9,
+                  .numbers = numbers,
+                  .r2t_sn = 2,
+                  .buffer_offset = 3,
+                  .desired_data_transfer_length = 4},
               "31 80 0000 00 000000 0000000000000001 00000008 00000009 11121314 21222324 31323334 00000002 00000003 00000004");
     both_ways(NopIn{.lun = 1, .target_transfer_tag = 9, .numbers = numbers},
               "20 80 0000 00 000000 0000000000000001 ffffffff 00000009 11121314 21222324 31323334 000000000000000000000000");
     both_ways(TaskManagementResponse{.response = TaskFunctionResponse::function_not_supported, .initiator_task_tag = 8, .numbers = numbers},
               "22 80 05 00 00 000000 0000000000000000 00000008 00000000 11121314 21222324 31323334 000000000000000000000000");
-    both_ways(TextResponse{.final = false, .continues = true, .lun = 1, .initiator_task_tag = 8, .target_transfer_tag = 9, .numbers = numbers},
-              "24 40 0000 00 000000 0000000000000001 00000008 00000009 11121314 21222324 31323334 000000000000000000000000");
-    both_ways(LogoutResponse{.response = LogoutResponseCode::cid_not_found, .initiator_task_tag = 8, .numbers = numbers, .time2wait_s = 2, .time2retain_s = 3},
+    both_ways(
+        TextResponse{.final = false, .continues = true, .lun = 1, .initiator_task_tag = 8, .target_transfer_tag = 9, .numbers = numbers},
+        "24 40 0000 00 000000 0000000000000001 00000008 00000009 11121314 21222324 31323334 000000000000000000000000");
+    both_ways(LogoutResponse{.response = LogoutResponseCode::cid_not_found,
+                             .initiator_task_tag = 8,
+                             .numbers = numbers,
+                             .time2wait_s = 2,
+                             .time2retain_s = 3},
               "26 80 01 00 00 000000 0000000000000000 00000008 00000000 11121314 21222324 31323334 00000000 0002 0003 00000000");
     both_ways(Reject{.reason = RejectReason::protocol_error, .numbers = numbers},
               "3f 80 04 00 00 000000 0000000000000000 ffffffff 00000000 11121314 21222324 31323334 000000000000000000000000");
@@ -153,7 +202,7 @@ TEST_CASE("LUN fields") {
     CHECK_FALSE(flat_lun(0x0105000000000000));  // another bus
     CHECK_FALSE(flat_lun(0x8005000000000000));
     CHECK_FALSE(flat_lun(0x0005000100000000));  // a second level
-    for (const std::uint16_t lun : {0, 1, 255, 256, 16383}) CHECK(flat_lun(lun_field(lun)) == lun);
+    for (const std::uint16_t lun : std::initializer_list<std::uint16_t>{0, 1, 255, 256, 16383}) CHECK(flat_lun(lun_field(lun)) == lun);
 }
 
 TEST_CASE("text: keys and values as they are, malformed text refused") {
