@@ -18,7 +18,7 @@ std::string Findings::at(Place where) const { return fmt::format("{}:{}:{}", fil
 void Findings::raise() const {
     if (findings_.empty()) return;
     std::vector<Finding> sorted = findings_;
-    std::ranges::sort(sorted, {}, &Finding::where);
+    std::ranges::sort(sorted);
     std::string text;
     for (const Finding& finding : sorted) text += (text.empty() ? "" : "\n") + finding.text;
     throw ConfigError{text};

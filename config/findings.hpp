@@ -33,6 +33,7 @@ class Findings {
     struct Finding {
         Place where;
         std::string text;
+        friend auto operator<=>(const Finding&, const Finding&) = default;
     };
 
     std::string file_;

@@ -36,8 +36,9 @@ asio::awaitable<std::invoke_result_t<F&, Connection&>> ask(Database& database, F
                 [handler = std::move(handler), guard = std::move(guard)](std::exception_ptr error) mutable {
                     const auto executor = guard.get_executor();
                     // The guard travels along: once this is posted, the database's thread has nothing to do with that executor any more.
-                    asio::post(executor,
-                               [handler = std::move(handler), guard = std::move(guard), error]() mutable { std::move(handler)(error); });
+                    asio::post(executor, [handler = std::move(handler), guard = std::move(guard), error = std::move(error)]() mutable {
+                        std::move(handler)(std::move(error));
+                    });
                 });
         },
         asio::use_awaitable, std::move(job));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <utility>
 
 #include "common/log.hpp"
@@ -37,6 +38,28 @@ void Database::submit(Job job, Done done) {
         failures_.add();
         done(std::make_exception_ptr(StoreError{std::string{refusal}}));
     }
+}
+
+void Database::wait_for(Job job) {
+    struct Answer {
+        std::mutex mutex;
+        std::condition_variable given;
+        bool is_given = false;
+        std::exception_ptr error;
+    };
+    // Shared: the database's thread may still be inside notify_one() when the waiting one goes on.
+    const auto answer = std::make_shared<Answer>();
+    submit(std::move(job), [answer](std::exception_ptr error) {
+        {
+            const std::lock_guard lock{answer->mutex};
+            answer->error = std::move(error);
+            answer->is_given = true;
+        }
+        answer->given.notify_one();
+    });
+    std::unique_lock lock{answer->mutex};
+    answer->given.wait(lock, [&] { return answer->is_given; });
+    if (answer->error) std::rethrow_exception(std::exchange(answer->error, nullptr));
 }
 
 /// Takes job and completion over, or says why not.
@@ -79,30 +102,33 @@ bool Database::take(std::vector<Task>& batch) {
 
 void Database::commit(std::vector<Task>& batch) {
     // What ended the transaction as a whole: a full disk may do that in the middle, and then nobody's work is in it any more.
-    std::exception_ptr lost;
+    std::optional<StoreError> lost;
     const std::uint64_t commits_before = connection_.commits();
     try {
         connection_.execute("BEGIN IMMEDIATE");
         for (Task& task : batch) {
             run_task(task);
-            if (!connection_.in_transaction()) std::rethrow_exception(task.error);
+            if (!connection_.in_transaction()) throw StoreError{"the transaction was lost with another job's"};
         }
         connection_.execute("COMMIT");
-    } catch (...) {
-        lost = std::current_exception();
-    }
-    if (lost && connection_.in_transaction()) {
-        try {
-            connection_.execute("ROLLBACK");
-        } catch (const StoreError& error) {
-            log::error("db.failed", "step=rollback reason=\"{}\"", error.what());
-        }
+    } catch (const StoreError& error) {
+        lost = error;
+        roll_back();
     }
     for (Task& task : batch) {
-        if (lost && !task.error) task.error = lost;
+        // Each its own: an exception that is shared would be freed by whichever thread is last.
+        if (lost && !task.error) task.error = std::make_exception_ptr(StoreError{std::string{lost->what()}, lost->sqlite_code()});
         if (task.error) failures_.add();
     }
     commits_.add(connection_.commits() - commits_before);
+}
+
+void Database::roll_back() noexcept {
+    try {
+        if (connection_.in_transaction()) connection_.execute("ROLLBACK");
+    } catch (const StoreError& error) {
+        log::error("db.failed", "step=rollback reason=\"{}\"", error.what());
+    }
 }
 
 /// One job inside the batch's transaction: if it fails, its own changes go and the others' stay.

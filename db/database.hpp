@@ -8,8 +8,6 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
-#include <future>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -55,17 +53,11 @@ class Database {
     template<class F>
     auto run(F job) -> std::invoke_result_t<F&, Connection&> {
         using Result = std::invoke_result_t<F&, Connection&>;
-        // Shared: the database's thread may still be inside set_value() when the waiting one goes on.
-        const auto committed = std::make_shared<std::promise<void>>();
-        auto future = committed->get_future();
-        const auto done = [committed](std::exception_ptr error) { error ? committed->set_exception(error) : committed->set_value(); };
         if constexpr (std::is_void_v<Result>) {
-            submit(std::ref(job), done);
-            future.get();
+            wait_for(std::ref(job));
         } else {
             std::optional<Result> result;
-            submit([&](Connection& connection) { result.emplace(job(connection)); }, done);
-            future.get();
+            wait_for([&](Connection& connection) { result.emplace(job(connection)); });
             return std::move(*result);
         }
     }
@@ -79,11 +71,13 @@ class Database {
         std::exception_ptr error;
     };
 
+    void wait_for(Job job);
     std::string_view enqueue(Job& job, Done& done);
     void serve();
     bool take(std::vector<Task>& batch);
     void commit(std::vector<Task>& batch);
     void run_task(Task& task);
+    void roll_back() noexcept;
     void make_room(bool idle) noexcept;
 
     std::filesystem::path file_;

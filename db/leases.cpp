@@ -66,15 +66,15 @@ std::vector<Lease> read_all(Connection& connection) {
 }  // namespace
 
 void LeaseStore::submit(Database::Job job, Saved saved) {
-    database_->submit(std::move(job), [this, saved = std::move(saved)](std::exception_ptr error) mutable {
+    database_->submit(std::move(job), [failing = failing_, saved = std::move(saved)](std::exception_ptr error) mutable {
         // Said once when it begins and once when it is over, not for every packet of a storm.
-        if (error && !failing_.exchange(true)) {
+        if (error && !failing->exchange(true)) {
             try {
                 std::rethrow_exception(error);
             } catch (const std::exception& reason) {
                 log::error("lease.not_saved", "reason=\"{}\" effect=\"no address is promised until this works again\"", reason.what());
             }
-        } else if (!error && failing_.exchange(false)) {
+        } else if (!error && failing->exchange(false)) {
             log::info("lease.saved_again");
         }
         saved(error == nullptr);

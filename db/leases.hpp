@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "boot/lease_store.hpp"
@@ -11,7 +12,7 @@ namespace diskless::db {
 
 class LeaseStore final : public boot::LeaseStore {
  public:
-    /// `database` outlives the store; the store outlives the database's queue (close the database first, or ask it something last).
+    /// `database` outlives the store. The store may end while saves wait: they are completed all the same.
     explicit LeaseStore(Database& database) : database_{&database} {}
 
     void save(std::vector<boot::Lease> leases, Saved saved) override;
@@ -28,7 +29,7 @@ class LeaseStore final : public boot::LeaseStore {
     void submit(Database::Job job, Saved saved);
 
     Database* database_;
-    std::atomic<bool> failing_{false};
+    std::shared_ptr<std::atomic<bool>> failing_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace diskless::db

@@ -245,8 +245,8 @@ network = "10.0.0.0/24"
 pool = ["10.0.0.1-10.0.0.254"]
 router = "10.0.0.254"
 )",
-     R"(diskless.toml:5:9: pool 10.0.0.1-10.0.0.254 holds the server's own address 10.0.0.1; leave that address out of the pool
-diskless.toml:5:9: pool 10.0.0.1-10.0.0.254 holds the router's address 10.0.0.254; leave that address out of the pool)"},
+     R"(diskless.toml:5:9: pool 10.0.0.1-10.0.0.254 holds the router's address 10.0.0.254; leave that address out of the pool
+diskless.toml:5:9: pool 10.0.0.1-10.0.0.254 holds the server's own address 10.0.0.1; leave that address out of the pool)"},
     {"pools that overlap",
      R"([[dhcp.subnet]]
 network = "10.0.0.0/24"
@@ -753,7 +753,8 @@ TEST_CASE("files that this user may not touch") {
 TEST_CASE("a thousand mistakes are a thousand lines, and ten thousand clients are read at once") {
     std::string wrong;
     std::string right = "[[dhcp.subnet]]\nnetwork = \"10.0.0.0/8\"\n";
-    for (int i = 0; i < 1000; ++i) wrong += "[[client]]\nname = \"c" + std::to_string(i) + "\"\nuuid = 7\nboot = \"local\"\n";
+    for (int i = 0; i < 1000; ++i)
+        wrong.append("[[client]]\nname = \"c").append(std::to_string(i)).append("\"\nuuid = 7\nboot = \"local\"\n");
     const std::string findings = findings_in(wrong);
     CHECK(std::count(findings.begin(), findings.end(), '\n') == 999);
     for (int i = 0; i < 10000; ++i) {

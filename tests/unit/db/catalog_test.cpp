@@ -3,9 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include <boost/asio/io_context.hpp>
-#include <optional>
-
 #include "db/catalog_rows.hpp"
 #include "scratch.hpp"
 
@@ -50,18 +47,6 @@ CatalogData everything() {
 }
 
 CatalogData stored(Database& database) { return database.run(read_catalog); }
-
-template<class T>
-T await(asio::awaitable<T> work) {
-    asio::io_context context;
-    std::optional<T> result;
-    asio::co_spawn(context, std::move(work), [&](std::exception_ptr error, T value) {
-        if (error) std::rethrow_exception(error);
-        result = std::move(value);
-    });
-    context.run();
-    return std::move(*result);
-}
 
 }  // namespace
 

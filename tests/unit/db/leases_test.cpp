@@ -3,11 +3,11 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <latch>
 #include <map>
 
@@ -106,6 +106,7 @@ TEST_CASE("a full disk: nothing is promised, and it works again when there is ro
     LeaseStore store{database};
     database.run([](Connection& connection) { (void)connection.integer("PRAGMA max_page_count = 1"); });
     std::vector<Lease> many;
+    many.reserve(5000);
     for (std::uint32_t n = 0; n < 5000; ++n) many.push_back(lease_number(n));
     save(store, many, false);
     CHECK(store.load_at_start().empty());

@@ -17,15 +17,17 @@ namespace {
 
 std::string refused(const std::filesystem::path& data_dir) {
     CounterRegistry counters;
-    return refusal([&] { Database{data_dir, counters, {.busy_timeout = std::chrono::milliseconds{0}}}; });
+    return refusal([&] { const Database database{data_dir, counters, {.busy_timeout = std::chrono::milliseconds{0}}}; });
 }
 
 unsigned mode_of(const std::filesystem::path& path) { return static_cast<unsigned>(std::filesystem::status(path).permissions()); }
 
+void make_empty(const std::filesystem::path& file) { std::ofstream stream{file}; }
+
 /// A database as a program with only the first `count` migrations left it.
 void make_version(const DataDir& data, std::size_t count) {
     std::filesystem::create_directories(data.path());
-    std::ofstream{data.file()};
+    make_empty(data.file());
     Connection connection{data.file()};
     migrate(connection, data.file(), migrations().first(count));
 }
@@ -99,7 +101,7 @@ TEST_CASE("what cannot be used is refused in one line") {
     }
     SUBCASE("another program's database") {
         std::filesystem::create_directories(data.path());
-        std::ofstream{data.file()};
+        make_empty(data.file());
         Connection{data.file()}.execute("CREATE TABLE bookmarks (url)");
         CHECK(refused(data.path()) == file + ": is another program's database; move it away");
     }
@@ -141,7 +143,7 @@ TEST_CASE("what cannot be used is refused in one line") {
                   ": the data directory is in use by another disklessd; stop that one, or give this one its own data_dir");
     }
     SUBCASE("a data directory that is a file") {
-        std::ofstream{data.path()};
+        make_empty(data.path());
         CHECK(refused(data.path()).starts_with(data.path().native() + ": the data directory cannot be "));
     }
     SUBCASE("a folder in the database's place") {

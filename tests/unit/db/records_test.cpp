@@ -1,9 +1,6 @@
 // Boots and the audit trail: the newest are kept, and come back newest first.
 #include <doctest/doctest.h>
 
-#include <boost/asio/io_context.hpp>
-#include <optional>
-
 #include "db/boots.hpp"
 #include "db/events.hpp"
 #include "scratch.hpp"
@@ -13,18 +10,6 @@ using namespace diskless::db;
 using namespace std::chrono_literals;
 
 namespace {
-
-template<class T>
-T await(asio::awaitable<T> work) {
-    asio::io_context context;
-    std::optional<T> result;
-    asio::co_spawn(context, std::move(work), [&](std::exception_ptr error, T value) {
-        if (error) std::rethrow_exception(error);
-        result = std::move(value);
-    });
-    context.run();
-    return std::move(*result);
-}
 
 constexpr std::chrono::sys_time<std::chrono::milliseconds> noon{1'770'000'000'123ms};
 const MacAddress desk = MacAddress::parse("52:54:00:12:34:01").value();

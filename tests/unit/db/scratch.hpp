@@ -4,10 +4,13 @@
 #include <spdlog/spdlog.h>
 #include <stdlib.h>
 
+#include <boost/asio/io_context.hpp>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
+#include "common/asio.hpp"
 #include "common/counters.hpp"
 #include "db/database.hpp"
 
@@ -43,4 +46,19 @@ std::string refusal(F action) {
     } catch (const diskless::db::StoreError& error) {
         return error.what();
     }
+}
+
+/// Runs a coroutine to its end and returns what it returns. One context for all tests: the database's thread may still be inside post()
+/// when the coroutine goes on, so no context may end before its database.
+template<class T>
+T await(diskless::asio::awaitable<T> work) {
+    static diskless::asio::io_context context;
+    std::optional<T> result;
+    diskless::asio::co_spawn(context, std::move(work), [&](std::exception_ptr error, T value) {
+        if (error) std::rethrow_exception(error);
+        result = std::move(value);
+    });
+    context.restart();
+    context.run();
+    return std::move(*result);
 }
