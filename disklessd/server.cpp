@@ -188,9 +188,8 @@ boot::BootServer Server::Parts::boot_server() const {
 }
 
 void Server::Parts::make_services() {
-    const asio::any_io_executor executor = runtime.executor();
     if (config.iscsi.port != 0) {
-        iscsi.emplace(config.iscsi, iscsi::IscsiService::Deps{.executor = executor,
+        iscsi.emplace(config.iscsi, iscsi::IscsiService::Deps{.lanes = runtime.lanes(),
                                                               .catalog = catalog,
                                                               .addresses = addresses,
                                                               .counters = counters,
@@ -198,7 +197,7 @@ void Server::Parts::make_services() {
                                                               .luns = luns});
     }
     if (config.dhcp.mode == config::DhcpMode::server) {
-        dhcp::Deps deps{.executor = executor,
+        dhcp::Deps deps{.lanes = runtime.lanes(),
                         .catalog = catalog,
                         .addresses = addresses,
                         .leases = leases,
@@ -216,7 +215,7 @@ void Server::Parts::make_services() {
             const auto current = catalog.get();
             return generated_file(name, boot::client_at(*current, addresses, address), boot_server(), serves_unknown());
         };
-        tftp.emplace(config.tftp, tftp::Deps{.executor = executor,
+        tftp.emplace(config.tftp, tftp::Deps{.lanes = runtime.lanes(),
                                              .files = tftp_files,
                                              .catalog = catalog,
                                              .addresses = addresses,
@@ -225,7 +224,7 @@ void Server::Parts::make_services() {
                                              .generated = generated});
     }
     if (config.http.port != 0) {
-        http.emplace(config.http, http::Deps{.executor = executor,
+        http.emplace(config.http, http::Deps{.lanes = runtime.lanes(),
                                              .files = http_files,
                                              .catalog = catalog,
                                              .addresses = addresses,

@@ -25,9 +25,9 @@ class HttpService::Worker {
     Worker(config::Http config, Deps deps)
         : config_{std::move(config)},
           deps_{std::move(deps)},
-          strand_{asio::make_strand(deps_.executor)},
+          strand_{deps_.lanes.next()},
           acceptor_{strand_},
-          connections_{deps_.executor, "http"},
+          connections_{strand_, "http"},
           counters_{.requests = deps_.counters.counter("diskless_http_requests_total"),
                     .sent_bytes = deps_.counters.counter("diskless_http_sent_bytes_total")},
           refused_{deps_.counters.counter("diskless_http_refused_total")} {
@@ -57,7 +57,7 @@ class HttpService::Worker {
 
     asio::awaitable<void> run() {
         while (true) {
-            const asio::any_io_executor strand = asio::make_strand(deps_.executor);
+            const asio::any_io_executor strand = deps_.lanes.next();
             tcp::socket socket{strand};
             const auto [ec] = co_await acceptor_.async_accept(socket, nothrow_await);
             if (ec == asio::error::operation_aborted) break;

@@ -10,13 +10,14 @@
 #include "boot/plan.hpp"
 #include "common/asio.hpp"
 #include "common/counters.hpp"
+#include "common/lanes.hpp"
 #include "config/config.hpp"
 #include "storage/boot_files.hpp"
 
 namespace diskless::http {
 
 struct Deps {
-    asio::any_io_executor executor;
+    const Lanes& lanes;
     const storage::BootFiles& files;
     boot::CurrentCatalog& catalog;
     boot::AddressBook& addresses;

@@ -74,8 +74,7 @@ asio::awaitable<void> Connection::run() {
 asio::awaitable<void> Connection::serve() {
     bool socket_drained = true;
     while (!over()) {
-        const auto progress = endpoint_.process();
-        flush();
+        const auto progress = pass();
         if (over()) break;
         if (stopping_) {
             const Session* session = endpoint_.session();
@@ -89,6 +88,20 @@ asio::awaitable<void> Connection::serve() {
             co_await receive(socket_drained);
         }
     }
+}
+
+// Uses up what has arrived. Large answers leave on the way, for as long as the peer takes them and the turn lasts.
+Endpoint::Progress Connection::pass() {
+    constexpr int max_writes = 16;
+    Endpoint::Progress progress = endpoint_.process();
+    flush();
+    for (int writes = 1; progress == Endpoint::Progress::full && !write_blocked_ && !over(); ++writes) {
+        if (writes == max_writes) return Endpoint::Progress::more;
+        progress = endpoint_.process();
+        flush();
+    }
+    // The peer takes no more: what it asks for meanwhile waits in memory, within Session::max_held_bytes.
+    return progress == Endpoint::Progress::full ? Endpoint::Progress::more : progress;
 }
 
 asio::awaitable<void> Connection::receive(bool& socket_drained) {

@@ -50,6 +50,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
 
     // The loop
     asio::awaitable<void> serve();
+    [[nodiscard]] Endpoint::Progress pass();
     asio::awaitable<void> wait_for_commands();
     asio::awaitable<void> receive(bool& socket_drained);
     asio::awaitable<void> wait_wake();

@@ -40,6 +40,7 @@ class Endpoint {
 
     enum class Progress : std::uint8_t {
         starved,  ///< everything that arrived is used up
+        full,     ///< a good gather write is ready: send it, then call again
         more,     ///< the pass was long enough: let others run, then call again
         blocked,  ///< something has to be sent, or the session opened, before the next PDU may be read
     };
@@ -64,6 +65,8 @@ class Endpoint {
 
     /// One pass over the input handles at most so many PDUs before other connections get their turn.
     static constexpr unsigned max_pdus_per_pass = 128;
+    /// So much data makes a gather write worth its system call; more would only leave the CPU's cache before it is sent.
+    static constexpr std::uint64_t full_bytes = std::uint64_t{128} << 10;
 
  private:
     enum class Step : std::uint8_t { header, data, trailer, lost };

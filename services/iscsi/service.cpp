@@ -53,20 +53,20 @@ Counters::Counters(CounterRegistry& registry)
 
 struct IscsiService::Impl {
     Impl(const config::Iscsi& config, const Deps& deps)
-        : executor{deps.executor},
-          strand{asio::make_strand(deps.executor)},
+        : lanes{deps.lanes},
+          strand{lanes.next()},
           shared{new Shared{.config = config,
                             .limits = limits_of(config),
                             .catalog = deps.catalog,
                             .addresses = deps.addresses,
                             .observer = deps.observer,
                             .counters = Counters{deps.counters},
-                            .targets{deps.executor, deps.luns},
+                            .targets{strand, deps.luns},
                             .sessions{config.max_sessions},
                             .buffers{config.buffer_bytes}}},
           acceptor{strand},
           tick{strand},
-          group{deps.executor, "iscsi"} {}
+          group{strand, "iscsi"} {}
 
     asio::awaitable<void> accept();
     asio::awaitable<void> sweep();
@@ -75,8 +75,8 @@ struct IscsiService::Impl {
     void begin(asio::ip::tcp::socket socket);
     [[nodiscard]] std::vector<std::shared_ptr<Connection>> live();
 
-    asio::any_io_executor executor;
-    asio::strand<asio::any_io_executor> strand;  // of acceptor, tick and connections
+    const Lanes& lanes;
+    asio::any_io_executor strand;  // of acceptor, tick and connections
     std::shared_ptr<Shared> shared;
     asio::ip::tcp::acceptor acceptor;
     asio::steady_timer tick;
@@ -121,7 +121,7 @@ void IscsiService::stop() {
 
 asio::awaitable<void> IscsiService::Impl::accept() {
     while (!stopping) {
-        auto [error, socket] = co_await acceptor.async_accept(asio::make_strand(executor), nothrow_await);
+        auto [error, socket] = co_await acceptor.async_accept(lanes.next(), nothrow_await);
         if (stopping) break;
         if (error) {
             if (shared->failures.allow()) log::warn("iscsi.accept_failed", "error=\"{}\"", error.message());

@@ -11,6 +11,7 @@
 #include "boot/event.hpp"
 #include "common/asio.hpp"
 #include "common/counters.hpp"
+#include "common/lanes.hpp"
 #include "common/network.hpp"
 #include "config/config.hpp"
 #include "services/iscsi/lun_provider.hpp"
@@ -22,7 +23,7 @@ class IscsiService {
  public:
     /// All of it outlives the service.
     struct Deps {
-        asio::any_io_executor executor;
+        const Lanes& lanes;
         boot::CurrentCatalog& catalog;
         boot::AddressBook& addresses;
         CounterRegistry& counters;

@@ -98,6 +98,8 @@ class Session {
     void abort_all();
 
     [[nodiscard]] bool wants_to_send() const noexcept { return !outgoing_.empty(); }
+    /// Data read and not yet in a batch: it is best sent while the CPU's cache still has it.
+    [[nodiscard]] std::uint64_t unsent_bytes() const noexcept { return unsent_bytes_; }
     /// The peer is not reading its answers: do not read its requests.
     [[nodiscard]] bool congested() const noexcept { return controls_queued_ >= max_controls; }
     /// Nothing that was aborted can touch a disk any more.
@@ -195,6 +197,7 @@ class Session {
     TaskSet tasks_;
     std::deque<Task*> waiting_;  // for memory, in order
     std::uint64_t held_bytes_ = 0;
+    std::uint64_t unsent_bytes_ = 0;
     TextExchange text_;
     std::vector<PendingFunction> functions_;
 

@@ -147,6 +147,7 @@ void Session::finish(Task& task, bool executed) {
         moved = std::min<std::uint64_t>(task.data_in_bytes, task.expected_in);
         task.read = ReadTransfer{parameters_, static_cast<std::uint32_t>(moved)};
         statistics_.read_bytes.add(moved);
+        unsent_bytes_ += moved;
     } else {
         if (executed && task.transfer.direction == Direction::data_out) {
             total = task.transfer.length_bytes;

@@ -145,6 +145,7 @@ bool Session::fill_data_in(Task& task, Batch& batch) {
         wire::Bhs bhs;
         header.encode(bhs);
         batch.add(bhs, task.buffer.span().subspan(segment.offset, segment.length), parameters_.digests, carries_status ? &task : nullptr);
+        unsent_bytes_ -= segment.length;
         ++task.data_pdus;
     }
     return true;
