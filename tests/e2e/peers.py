@@ -80,6 +80,14 @@ class Dhcp(WithServer):
         self.assertIn("boot_file=undionly.kpxe", bound)
         self.assertIn(f"siaddr={SERVER_ADDRESS}", bound)
 
+    def kill_by_pid_file(self, pid: Path) -> None:
+        """Its parent may leave before the daemon has written the file."""
+        until = time.monotonic() + 10
+        while time.monotonic() < until and not (pid.exists() and pid.read_text().strip()):
+            time.sleep(0.02)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+
     def test_dhclient_binds_renews_and_releases(self) -> None:
         host = self.host()
         leases, pid = self.lab.directory / "leases", self.lab.directory / "pid"
@@ -87,8 +95,7 @@ class Dhcp(WithServer):
         done = host.run([*base, "-1", host.interface])
         self.ok(done)
         self.assertIn("bound to 192.168.77.11", done.stderr)
-        with contextlib.suppress(ProcessLookupError, ValueError):
-            os.kill(int(pid.read_text()), signal.SIGKILL)
+        self.kill_by_pid_file(pid)
         # A second start is INIT-REBOOT: the same address by REQUEST alone.
         done = host.run([*base, "-1", host.interface])
         self.ok(done)
