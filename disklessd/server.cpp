@@ -28,8 +28,9 @@
 #include "disklessd/generated_files.hpp"
 #include "disklessd/interface_address.hpp"
 #include "disklessd/privileges.hpp"
-#include "disklessd/version.hpp"
+#include "common/version.hpp"
 #include "services/dhcp/service.hpp"
+#include "services/http/api_service.hpp"
 #include "services/http/service.hpp"
 #include "services/iscsi/service.hpp"
 #include "services/tftp/service.hpp"
@@ -118,6 +119,7 @@ struct Server::Parts {
     std::optional<dhcp::DhcpService> dhcp;
     std::optional<tftp::TftpService> tftp;
     std::optional<http::HttpService> http;
+    std::optional<http::ApiService> api;
 
     [[nodiscard]] boot::BootServer boot_server() const;
     [[nodiscard]] bool serves_unknown() const noexcept { return config.unknown_clients.policy == config::UnknownPolicy::menu; }
@@ -234,6 +236,8 @@ void Server::Parts::make_services() {
                                              .serves_unknown = serves_unknown(),
                                              .version = std::string{version}});
     }
+    api.emplace(http::ApiService::Deps{
+        .lanes = runtime.lanes(), .counters = counters, .sessions = iscsi ? &*iscsi : nullptr, .version = std::string{version}});
 }
 
 void Server::Parts::bind() {
@@ -241,6 +245,7 @@ void Server::Parts::bind() {
     if (tftp) tftp->bind(network.address);
     if (http) http->bind(network.address);
     if (iscsi) iscsi->bind(network.address);
+    api->bind(config.server.api_socket);
 }
 
 void Server::Parts::spawn() {
@@ -248,6 +253,7 @@ void Server::Parts::spawn() {
     if (tftp) services.spawn(tftp->executor(), [this] { return tftp->run(); });
     if (http) services.spawn(http->executor(), [this] { return http->run(); });
     if (iscsi) services.spawn([this] { return iscsi->run(); });
+    services.spawn(api->executor(), [this] { return api->run(); });
     chores.spawn([this] { return obey_signals(); });
 }
 
@@ -256,7 +262,7 @@ bool Server::Parts::in_use(Ipv4Address address) {
     if (now - addresses_seen > in_use_age) {
         addresses_seen = now;
         addresses_in_use.clear();
-        for (const iscsi::SessionInfo& session : iscsi->sessions())
+        for (const boot::SessionInfo& session : iscsi->sessions())
             addresses_in_use.insert(session.address.substr(0, session.address.find(':')));
     }
     return !addresses_in_use.empty() && addresses_in_use.contains(address.text());

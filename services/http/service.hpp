@@ -30,7 +30,7 @@ struct Deps {
 
 class HttpService {
  public:
-    HttpService(config::Http config, Deps deps);
+    HttpService(const config::Http& config, const Deps& deps);
     ~HttpService();
     HttpService(const HttpService&) = delete;
     HttpService& operator=(const HttpService&) = delete;
@@ -45,7 +45,7 @@ class HttpService {
 
  private:
     class Worker;
-    std::shared_ptr<Worker> worker_;
+    std::unique_ptr<Worker> worker_;
 };
 
 }  // namespace diskless::http

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/asio.hpp"
+#include "services/iscsi/accounting.hpp"
 #include "services/iscsi/endpoint.hpp"
 #include "services/iscsi/shared.hpp"
 
@@ -115,6 +116,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     Clock::time_point last_progress_ = accepted_;  // received, or able to send again
     Clock::time_point last_ping_ = accepted_;
     Clock::time_point probe_until_{};
+    std::vector<LunAccount> lun_accounts_;  // parallel to Session::lun_statistics()
     std::uint64_t counted_commands_ = 0, counted_reads_ = 0, counted_writes_ = 0;
 };
 

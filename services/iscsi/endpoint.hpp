@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -37,6 +38,11 @@ class Endpoint {
     /// Where the next bytes go: the data segment's own place first, if one is under way. Two spans, the second may be empty.
     [[nodiscard]] std::array<MutableByteSpan, 2> want() noexcept;
     void received(std::size_t bytes) noexcept;
+
+    /// See Session::set_time().
+    void set_time(std::chrono::steady_clock::time_point now) noexcept {
+        if (session_) session_->set_time(now);
+    }
 
     enum class Progress : std::uint8_t {
         starved,  ///< everything that arrived is used up

@@ -60,6 +60,7 @@ struct IscsiService::Impl {
                             .catalog = deps.catalog,
                             .addresses = deps.addresses,
                             .observer = deps.observer,
+                            .registry = deps.counters,
                             .counters = Counters{deps.counters},
                             .targets{strand, deps.luns},
                             .sessions{config.max_sessions},
@@ -195,6 +196,13 @@ asio::awaitable<void> IscsiService::Impl::refresh() {
     }
 }
 
-std::vector<SessionInfo> IscsiService::sessions() const { return impl_->shared->sessions.list(); }
+std::vector<boot::SessionInfo> IscsiService::sessions() const { return impl_->shared->sessions.list(); }
+
+bool IscsiService::drop_session(std::uint16_t tsih) {
+    const auto connection = impl_->shared->sessions.find(tsih);
+    if (connection == nullptr) return false;
+    connection->drop("dropped_by_administrator");
+    return true;
+}
 
 }  // namespace diskless::iscsi

@@ -9,17 +9,17 @@
 #include "boot/address_book.hpp"
 #include "boot/catalog.hpp"
 #include "boot/event.hpp"
+#include "boot/session.hpp"
 #include "common/asio.hpp"
 #include "common/counters.hpp"
 #include "common/lanes.hpp"
 #include "common/network.hpp"
 #include "config/config.hpp"
 #include "services/iscsi/lun_provider.hpp"
-#include "services/iscsi/session_registry.hpp"
 
 namespace diskless::iscsi {
 
-class IscsiService {
+class IscsiService final : public boot::SessionList {
  public:
     /// All of it outlives the service.
     struct Deps {
@@ -35,7 +35,7 @@ class IscsiService {
     IscsiService(const IscsiService&) = delete;
     IscsiService& operator=(const IscsiService&) = delete;
     /// After run() has returned, or without it.
-    ~IscsiService();
+    ~IscsiService() override;
 
     /// Listens on `address` and the configured port. Throws std::runtime_error with one clear line.
     void bind(Ipv4Address address);
@@ -49,8 +49,8 @@ class IscsiService {
 
     /// After CurrentCatalog::replace(): sessions that are no longer admitted end, changed LUN lists are opened and announced. Any thread.
     void catalog_changed();
-    /// The live sessions. Any thread.
-    [[nodiscard]] std::vector<SessionInfo> sessions() const;
+    [[nodiscard]] std::vector<boot::SessionInfo> sessions() const override;
+    bool drop_session(std::uint16_t tsih) override;
 
  private:
     struct Impl;

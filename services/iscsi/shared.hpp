@@ -48,6 +48,7 @@ struct Shared {
     boot::CurrentCatalog& catalog;
     boot::AddressBook& addresses;
     boot::BootObserver& observer;
+    CounterRegistry& registry;
     Counters counters;
     TargetRegistry targets;
     SessionRegistry sessions;

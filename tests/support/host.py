@@ -56,5 +56,10 @@ class Host:
         return subprocess.run(full, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False,
                               env={**os.environ, "LC_ALL": "C"})
 
+    def popen(self, command: Sequence[str | Path]) -> subprocess.Popen[str]:
+        """Runs beside the test, which waits for it or kills it."""
+        return subprocess.Popen(["ip", "netns", "exec", self.namespace, "setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+
     def _ip(self, *arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=30)
