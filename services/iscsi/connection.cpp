@@ -100,8 +100,8 @@ Endpoint::Progress Connection::pass() {
         progress = endpoint_.process();
         flush();
     }
-    // The peer takes no more: what it asks for meanwhile waits in memory, within Session::max_held_bytes.
-    return progress == Endpoint::Progress::full ? Endpoint::Progress::more : progress;
+    // The peer takes no more: what it asks for next is read when there is room for it, not into memory where it grows cold.
+    return progress == Endpoint::Progress::full ? Endpoint::Progress::blocked : progress;
 }
 
 asio::awaitable<void> Connection::receive(bool& socket_drained) {
