@@ -66,7 +66,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     void end();
 
     // Endpoint's world
-    [[nodiscard]] wire::LoginStatus admit(const LoginIdentity& identity) override;
+    [[nodiscard]] Welcome admit(const LoginIdentity& identity) override;
+    void authentication_failed(std::string_view why, std::string_view user) override;
     void open_session(const Login& login) override;
     [[nodiscard]] std::optional<std::string> send_targets(std::string_view value) override;
     void abort_others(AbortScope scope) override;

@@ -24,11 +24,11 @@ bool Connection::is_system() const noexcept {
     return std::ranges::equal(std::span{endpoint_.login()->identity().isid.octets}.first(open_iscsi_oui.size()), open_iscsi_oui);
 }
 
-LoginStatus Connection::admit(const LoginIdentity& identity) {
+Welcome Connection::admit(const LoginIdentity& identity) {
     if (identity.tsih != 0) {
-        return shared_->sessions.exists(identity) ? LoginStatus::too_many_connections : LoginStatus::session_does_not_exist;
+        return {.status = shared_->sessions.exists(identity) ? LoginStatus::too_many_connections : LoginStatus::session_does_not_exist};
     }
-    if (identity.type == SessionType::discovery) return LoginStatus::success;
+    if (identity.type == SessionType::discovery) return {};
     const auto catalog = shared_->catalog.get();
     const AccessRules rules{*catalog, shared_->addresses, shared_->config.target_prefix};
     admitted_ = rules.admit(identity.target_name, {.initiator_name = identity.initiator_name, .address = peer_address_});
@@ -39,7 +39,13 @@ LoginStatus Connection::admit(const LoginIdentity& identity) {
                       escaped(identity.target_name), peer_, admitted_.reason, admitted_.remedy);
         }
     }
-    return admitted_.status;
+    return {.status = admitted_.status};
+}
+
+void Connection::authentication_failed(std::string_view why, std::string_view user) {
+    const LoginIdentity& identity = endpoint_.login()->identity();
+    log::warn("login.auth_failed", "initiator={} target={} user={} from={} reason={}", escaped(identity.initiator_name),
+              escaped(identity.target_name), escaped(user), peer_, why);
 }
 
 void Connection::open_session(const Login&) {

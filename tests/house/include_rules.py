@@ -45,6 +45,8 @@ PURE = [
     "services/dhcp/lease_table",
     "services/dhcp/delivery",
     "services/tftp/transfer",
+    "services/iscsi/chap",
+    "services/iscsi/security",
     "services/iscsi/login",
     "services/iscsi/negotiation",
     "services/iscsi/command_window",
