@@ -2,6 +2,7 @@
 // Nothing here is ever printed, logged or stored: a secret leaves the process in one place only, the iPXE script of the client it is for.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,6 +10,9 @@
 #include <vector>
 
 namespace diskless::boot {
+
+/// The numbers of CHAP_A (RFC 7143 12.1.3 and the IANA registry).
+enum class ChapAlgorithm : std::uint8_t { md5 = 5, sha1 = 6, sha256 = 7, sha3_256 = 8 };
 
 /// One line of the secrets' file.
 struct ChapAccount {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "boot/catalog.hpp"
+#include "boot/chap_secrets.hpp"
 #include "common/network.hpp"
 
 namespace diskless::config {
@@ -91,6 +92,11 @@ struct Iscsi {
     std::chrono::milliseconds probe_timeout = 10s;          ///< for an old session when its initiator logs in anew: a peer that does not
                                                             ///< even acknowledge for so long is gone
     std::chrono::milliseconds stop_timeout = 5s;            ///< on stop: for commands in flight to end
+    std::filesystem::path chap_secrets;                     ///< the file with users and secrets; empty: there are none
+    bool allow_short_secrets = false;                       ///< below 96 bits (RFC 7143 12.1.3)
+    std::vector<boot::ChapAlgorithm> chap_algorithms{boot::ChapAlgorithm::md5, boot::ChapAlgorithm::sha1, boot::ChapAlgorithm::sha256,
+                                                     boot::ChapAlgorithm::sha3_256};
+    std::vector<std::string> discovery_auth;  ///< users, one of whom a discovery session has to be; none: nothing to prove
 
     friend bool operator==(const Iscsi&, const Iscsi&) = default;
 };
@@ -112,6 +118,7 @@ struct Config {
     Http http;
     Iscsi iscsi;
     UnknownClients unknown_clients;
+    boot::ChapSecrets secrets;   ///< what [iscsi] chap_secrets holds; not part of its table, for it counts after a reload
     boot::CatalogData declared;  ///< images, groups, clients, targets, all with declared = true
 };
 

@@ -21,13 +21,10 @@
 
 namespace diskless::iscsi {
 
-/// The numbers of CHAP_A (RFC 7143 12.1.3 and the IANA registry).
-enum class ChapAlgorithm : std::uint8_t { md5 = 5, sha1 = 6, sha256 = 7, sha3_256 = 8 };
+using boot::ChapAlgorithm;
 
 /// RFC 7143 12.1.3: a challenge or response has at most so many bytes before it is written as text.
 inline constexpr std::size_t max_chap_bytes = 1024;
-/// RFC 7143 12.1.3: 96 random bits at least.
-inline constexpr std::size_t min_chap_secret_bytes = 12;
 
 /// H(identifier, secret, challenge): RFC 1994 4.1. Empty when the system's OpenSSL refuses the algorithm (MD5 in FIPS mode).
 [[nodiscard]] std::vector<std::byte> chap_response(ChapAlgorithm algorithm, std::uint8_t identifier, std::string_view secret,
