@@ -67,6 +67,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
 
     // Endpoint's world
     [[nodiscard]] Welcome admit(const LoginIdentity& identity) override;
+    [[nodiscard]] Welcome demand_proof(const std::vector<std::string>& users, const LoginIdentity& identity);
+    [[nodiscard]] std::string_view target_or_discovery() const noexcept;
     void authentication_failed(std::string_view why, std::string_view user) override;
     void open_session(const Login& login) override;
     [[nodiscard]] std::optional<std::string> send_targets(std::string_view value) override;

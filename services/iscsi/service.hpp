@@ -8,6 +8,7 @@
 
 #include "boot/address_book.hpp"
 #include "boot/catalog.hpp"
+#include "boot/chap_secrets.hpp"
 #include "boot/event.hpp"
 #include "common/asio.hpp"
 #include "common/counters.hpp"
@@ -25,6 +26,7 @@ class IscsiService {
         asio::any_io_executor executor;
         boot::CurrentCatalog& catalog;
         boot::AddressBook& addresses;
+        boot::CurrentSecrets& secrets;
         CounterRegistry& counters;
         boot::BootObserver& observer;
         LunProvider& luns;

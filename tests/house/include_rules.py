@@ -45,6 +45,7 @@ PURE = [
     "services/dhcp/lease_table",
     "services/dhcp/delivery",
     "services/tftp/transfer",
+    "services/iscsi/auth_limit",
     "services/iscsi/chap",
     "services/iscsi/security",
     "services/iscsi/login",

@@ -1,7 +1,6 @@
 // CHAP: the algorithms against values made by another program, the values on the wire, and whole logins that prove something or do not.
 #include <doctest/doctest.h>
 
-
 #include "services/iscsi/login.hpp"
 #include "tests/support/endpoint_lab.hpp"
 #include "tests/support/raw_initiator.hpp"
