@@ -232,6 +232,7 @@ void Server::Parts::make_services() {
                                              .files = http_files,
                                              .catalog = catalog,
                                              .addresses = addresses,
+                                             .secrets = secrets,
                                              .counters = counters,
                                              .observer = recorder,
                                              .server = boot_server(),
