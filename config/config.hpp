@@ -92,8 +92,11 @@ struct Iscsi {
     std::chrono::milliseconds probe_timeout = 10s;          ///< for an old session when its initiator logs in anew: a peer that does not
                                                             ///< even acknowledge for so long is gone
     std::chrono::milliseconds stop_timeout = 5s;            ///< on stop: for commands in flight to end
-    std::filesystem::path chap_secrets;                     ///< the file with users and secrets; empty: there are none
-    bool allow_short_secrets = false;                       ///< below 96 bits (RFC 7143 12.1.3)
+    std::uint16_t tls_port = 0;                             ///< beside `port`, for initiators behind TLS; 0: off
+    std::filesystem::path tls_cert, tls_key;
+    std::filesystem::path tls_client_ca;  ///< whose clients are welcome; empty: no certificate is asked for
+    std::filesystem::path chap_secrets;   ///< the file with users and secrets; empty: there are none
+    bool allow_short_secrets = false;     ///< below 96 bits (RFC 7143 12.1.3)
     std::vector<boot::ChapAlgorithm> chap_algorithms{boot::ChapAlgorithm::md5, boot::ChapAlgorithm::sha1, boot::ChapAlgorithm::sha256,
                                                      boot::ChapAlgorithm::sha3_256};
     std::vector<std::string> discovery_auth;  ///< users, one of whom a discovery session has to be; none: nothing to prove

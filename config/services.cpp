@@ -61,6 +61,10 @@ void read_iscsi(TableReader table, Iscsi& iscsi, ServicePlaces& places) {
     table.duration("login_timeout", iscsi.login_timeout, 100ms, longest_timeout);
     table.whole("queue_depth", iscsi.queue_depth, 1, 65536);
     table.size("buffer_bytes", iscsi.buffer_bytes, std::uint64_t{1} << 20);
+    places.iscsi_tls_port = table.whole("tls_port", iscsi.tls_port, 0);
+    places.iscsi_tls_cert = table.path("tls_cert", iscsi.tls_cert);
+    places.iscsi_tls_key = table.path("tls_key", iscsi.tls_key);
+    places.iscsi_tls_client_ca = table.path("tls_client_ca", iscsi.tls_client_ca);
     places.chap_secrets = table.path("chap_secrets", iscsi.chap_secrets);
     table.boolean("allow_short_secrets", iscsi.allow_short_secrets);
     if (table.has("chap_algorithms")) iscsi.chap_algorithms.clear();

@@ -79,6 +79,7 @@ std::string_view Connection::target_or_discovery() const noexcept {
 }
 
 void Connection::authentication_failed(std::string_view why, std::string_view user) {
+    auth_failed_ = true;
     shared_->auth.failed(peer_address_, admitted_.target.iqn);
     shared_->counters.auth_failed.add();
     shared_->counters.refused.add();

@@ -101,6 +101,26 @@ TEST_CASE("users that are named have a secret") {
         "diskless.toml:2:18: CHAP user 'anna' has no secret; set [iscsi] chap_secrets = \"chap.secrets\", and give it a line in that file");
 }
 
+TEST_CASE("the TLS port: what it needs, and what it must not be") {
+    const Sandbox sandbox;
+    for (const char* name : {"c.pem", "k.pem"}) sandbox.text(name, "x");
+    const auto findings = [&](const std::string& lines) {
+        return replaced(findings_in("[iscsi]\n" + lines, sandbox.path() / "diskless.toml"), sandbox.path().native() + "/", "");
+    };
+    const std::string files = "tls_cert = \"c.pem\"\ntls_key = \"k.pem\"\n";
+    CHECK(findings("tls_port = 3261\n" + files) == "");
+    CHECK(findings(files) == "");  // prepared, switched off
+    CHECK(findings("tls_port = 3261\n") ==
+          "diskless.toml:2:12: tls_port needs a certificate and its key; add tls_cert = \"…\" and tls_key = \"…\"");
+    CHECK(findings("tls_port = 3260\n" + files) ==
+          "diskless.toml:2:12: tls_port 3260 is [iscsi]'s port too; give one of them another port");
+    CHECK(findings("tls_port = 8080\n" + files) == "diskless.toml:2:12: tls_port 8080 is [http]'s port too; give one of them another port");
+    CHECK(findings("tls_port = 3261\nport = 0\n" + files) ==
+          "diskless.toml:2:12: tls_port stands beside port = 0, which switches iSCSI off; give port a number");
+    CHECK(findings("tls_client_ca = \"none.pem\"\n") ==
+          "diskless.toml:2:17: tls_client_ca 'none.pem' does not exist; name a PEM file that exists");
+}
+
 TEST_CASE("access lists of a target") {
     const auto target = [](const std::string& lines) { return "[[target]]\nname = \"t\"\nredirect = \"san:1\"\n" + lines; };
     const Config config = parse(target("addresses = [\"192.168.77.0/24\", \"10.0.0.5-10.0.0.9\", \"10.1.1.1\"]\n"), "diskless.toml");

@@ -199,7 +199,7 @@ TEST_CASE("the shipped sample loads as it is, and with every example switched on
     const Sandbox sandbox;
     sandbox.file("data/images/debian-12.qcow2");
     sandbox.file("data/boot/kiosk.ipxe");
-    for (const char* name : {"srv/old.img", "srv/node-02.img", "cert.pem", "key.pem"}) sandbox.file(name);
+    for (const char* name : {"srv/old.img", "srv/node-02.img", "cert.pem", "key.pem", "clients.pem"}) sandbox.file(name);
     sandbox.text("chap.secrets",
                  "node-02 twelve-characters\nanna twelve-characters-of-hers\nzoe another-dozen-of-them\nadmin and-one-more-dozen\n");
     std::string text = std::regex_replace(whole_file(shipped), std::regex{"(^|\n)#(?=[^ \n])"}, "$1");
