@@ -53,7 +53,10 @@ std::string read_secrets(const std::filesystem::path& file, const Complain& comp
     struct stat status{};
     if (opened.fd < 0 || ::fstat(opened.fd, &status) != 0) {
         const int reason = errno;
-        complain(fmt::format("cannot be read: {}", std::strerror(reason)), reason == ENOENT ? "create it" : "check its owner and mode");
+        complain(fmt::format("cannot be read: {}", std::strerror(reason)),
+                 reason == ENOENT   ? "create it"
+                 : reason == EACCES ? "chown root:<the group of [server] user> it, and chmod 640"  // a reload happens without privileges
+                                    : "check its owner and mode");
         return {};
     }
     if (!S_ISREG(status.st_mode)) {

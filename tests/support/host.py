@@ -56,5 +56,10 @@ class Host:
         return subprocess.run(full, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False,
                               env={**os.environ, "LC_ALL": "C"})
 
+    def start(self, command: Sequence[str | Path]) -> None:
+        """Starts a program that runs until the host is gone."""
+        full = ["ip", "netns", "exec", self.namespace, "setpriv", "--pdeathsig", "KILL", *map(str, command)]
+        self._processes.append(subprocess.Popen(full, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
     def _ip(self, *arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=30)
