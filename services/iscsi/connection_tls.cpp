@@ -28,7 +28,7 @@ asio::awaitable<void> Connection::receive_tls() {
 
 /// What the socket has now; false: nothing.
 bool Connection::receive_ciphertext() {
-    std::array<std::byte, TlsStream::max_record_bytes> record;
+    std::array<std::byte, TlsStream::max_record_bytes> record{};
     const ssize_t n = ::recv(socket_.native_handle(), record.data(), record.size(), MSG_DONTWAIT);
     if (n > 0) {
         tls_->received(ByteSpan{record}.first(static_cast<std::size_t>(n)));

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from host import Host  # noqa: E402
 from lab import SERVER_ADDRESS, Client  # noqa: E402
 from peers import WithServer  # noqa: E402
-from scenario import PREFIX  # noqa: E402
+from scenario import DISKLESSD, PREFIX  # noqa: E402
 
 ANNA = "the-secret-of-anna"
 ZOE = "the-secret-of-zoe"
@@ -143,6 +143,31 @@ class Chap(WithSecrets):
         os.kill(self.lab.server_pid, signal.SIGHUP)
         self.lab.wait_for_log(r"config\.refused .*others may use it", 10)
         self.ok(self.inquiry(host, self.url("anna:a-new-secret-of-hers")))
+
+
+class Redirect(WithSecrets):
+    """A target that has moved to a second server: initiators follow."""
+
+    def tables(self) -> str:
+        return f'[[target]]\nname = "moved"\ninitiators = ["*"]\nredirect = "{SERVER_ADDRESS}:3270"\n'
+
+    def test_initiators_follow(self) -> None:
+        files = self.lab.directory
+        second = files / "second.toml"
+        second.write_text(f'[server]\naddress = "{SERVER_ADDRESS}"\ndata_dir = "{files}/second"\n[dhcp]\nmode = "off"\n[tftp]\nport = 0\n'
+                          f'[http]\nport = 0\n[iscsi]\nport = 3270\ntarget_prefix = "{PREFIX}"\nchap_secrets = "chap.secrets"\n[[target]]\n'
+                          'name = "moved"\nluns = [ { lun = 0, file = "moved.img", size = "1MiB" } ]\ninitiators = ["*"]\nchap = "anna"\n')
+        log = files / "second.log"
+        self.lab.spawn([DISKLESSD, "--config", second], log)
+        deadline = time.monotonic() + 15
+        while "server.ready" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        host = self.desk()
+        self.assertIn(f"{PREFIX}:moved", self.ok(host.run(["iscsi-ls", f"iscsi://{SERVER_ADDRESS}"])))
+        self.ok(self.inquiry(host, self.url(f"anna:{ANNA}", target="moved")))
+        self.refused(self.inquiry(host, self.url(target="moved")))
+        self.assertRegex(log.read_text(), r"session\.opened .*:moved")
+        self.lab.wait_for_log(r"session\.redirected .*to=192\.168\.77\.1:3270", 5)
 
 
 class BootChap(WithSecrets):

@@ -1,116 +1,24 @@
-// TLS without sockets: a client of OpenSSL's on memory against TlsStream, in portions of any size; then the service's TLS port.
+// TLS without sockets: a client of OpenSSL's on memory against TlsStream, in portions of any size.
 #include <doctest/doctest.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <filesystem>
-#include <memory>
-#include <stdexcept>
+#include <array>
 
 #include "services/iscsi/tls.hpp"
-#include "tests/unit/iscsi/serving.hpp"
+#include "tests/support/raw_initiator.hpp"
+#include "tests/unit/iscsi/tls_parties.hpp"
 
 using namespace diskless;
 using namespace diskless::iscsi;
 using test::Bytes;
+using test::Parties;
+using test::TlsClient;
 
 namespace {
 
-namespace fs = std::filesystem;
-
-/// A key and its certificate, signed by `issuer` or by itself; as PEM files too.
-struct Party {
-    Party(const fs::path& folder, const char* name, const Party* issuer = nullptr)
-        : certificate{folder / (std::string{name} + ".pem")}, key{folder / (std::string{name} + ".key")} {
-        pkey = EVP_EC_gen("P-256");
-        x509 = X509_new();
-        X509_set_version(x509, X509_VERSION_3);
-        ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
-        X509_gmtime_adj(X509_getm_notBefore(x509), -3600);
-        X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
-        X509_set_pubkey(x509, pkey);
-        X509_NAME* const subject = X509_get_subject_name(x509);
-        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
-        X509_set_issuer_name(x509, issuer != nullptr ? X509_get_subject_name(issuer->x509) : subject);
-        if (issuer == nullptr) {
-            X509_EXTENSION* const authority = X509V3_EXT_conf_nid(nullptr, nullptr, NID_basic_constraints, "critical,CA:TRUE");
-            X509_add_ext(x509, authority, -1);
-            X509_EXTENSION_free(authority);
-        }
-        if (X509_sign(x509, issuer != nullptr ? issuer->pkey : pkey, EVP_sha256()) == 0) throw std::runtime_error{"X509_sign"};
-        write(certificate, [&](std::FILE* file) { PEM_write_X509(file, x509); });
-        write(key, [&](std::FILE* file) { PEM_write_PrivateKey(file, pkey, nullptr, nullptr, 0, nullptr, nullptr); });
-    }
-    Party(const Party&) = delete;
-    Party& operator=(const Party&) = delete;
-    ~Party() {
-        X509_free(x509);
-        EVP_PKEY_free(pkey);
-    }
-    static void write(const fs::path& path, auto&& what) {
-        std::FILE* const file = std::fopen(path.c_str(), "w");
-        REQUIRE(file != nullptr);
-        what(file);
-        std::fclose(file);
-    }
-    fs::path certificate, key;
-    EVP_PKEY* pkey = nullptr;
-    X509* x509 = nullptr;
-};
-
-struct Folder {
-    Folder() {
-        std::string pattern = (fs::temp_directory_path() / "diskless-tls-XXXXXX").string();
-        if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error{"mkdtemp failed"};
-        path = pattern;
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { fs::remove_all(path); }
-    fs::path path;
-};
-
-struct Parties {
-    Folder folder;
-    Party authority{folder.path, "authority"};
-    Party server{folder.path, "server", &authority};
-    Party client{folder.path, "client", &authority};
-    Party stranger{folder.path, "stranger"};
-};
-
-/// The initiator's side, trusting `authority`, showing `own`.
-struct Client {
-    explicit Client(const Party& authority, const Party* own = nullptr, int newest = TLS1_3_VERSION, int oldest = TLS1_VERSION)
-        : context{SSL_CTX_new(TLS_client_method())} {
-        SSL_CTX_set_security_level(context, 0);
-        SSL_CTX_set_min_proto_version(context, oldest);
-        SSL_CTX_set_max_proto_version(context, newest);
-        SSL_CTX_load_verify_file(context, authority.certificate.c_str());
-        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
-        if (own != nullptr) {
-            SSL_CTX_use_certificate(context, own->x509);
-            SSL_CTX_use_PrivateKey(context, own->pkey);
-        }
-        ssl = SSL_new(context);
-        SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-        SSL_set_connect_state(ssl);
-    }
-    Client(const Client&) = delete;
-    Client& operator=(const Client&) = delete;
-    ~Client() {
-        SSL_free(ssl);
-        SSL_CTX_free(context);
-    }
-    SSL_CTX* context;
-    SSL* ssl = nullptr;
-};
-
 /// Both ends, and the wire between them in portions of `portion` bytes.
 struct Link {
-    Link(TlsContext& context, Client& initiator, std::size_t portion_bytes) : target{context}, client{initiator}, portion{portion_bytes} {}
+    Link(TlsContext& context, TlsClient& initiator, std::size_t portion_bytes)
+        : target{context}, client{initiator}, portion{portion_bytes} {}
 
     /// Until nothing moves any more. What the target reads gathers in `heard`.
     void pump() {
@@ -123,7 +31,7 @@ struct Link {
                 target.received(ByteSpan{bytes}.first(static_cast<std::size_t>(n)));
                 moved = true;
             }
-            std::array<std::byte, 1000> room;
+            std::array<std::byte, 1000> room{};
             for (std::size_t n = target.read(room); n != 0; n = target.read(room))
                 heard.insert(heard.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(n));
             if (const ByteSpan bytes = target.outgoing().first(std::min(portion, target.outgoing().size())); !bytes.empty()) {
@@ -135,14 +43,14 @@ struct Link {
     }
     Bytes client_reads() {
         Bytes all;
-        std::array<std::byte, 5000> room;
+        std::array<std::byte, 5000> room{};
         std::size_t n = 0;
         while (SSL_read_ex(client.ssl, room.data(), room.size(), &n) == 1)
             all.insert(all.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(n));
         return all;
     }
     TlsStream target;
-    Client& client;
+    TlsClient& client;
     std::size_t portion;
     Bytes heard;
 };
@@ -155,7 +63,7 @@ TEST_CASE("both directions, both versions, whatever portions the bytes arrive in
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
         for (const std::size_t portion : {1u, 7u, 1460u, 100'000u}) {
             CAPTURE(portion);
-            Client client{parties.authority, nullptr, version};
+            TlsClient client{parties.authority, nullptr, version};
             Link link{context, client, portion};
             CHECK_FALSE(link.target.established());
             CHECK_FALSE(link.target.write({}));
@@ -190,8 +98,8 @@ TEST_CASE("both directions, both versions, whatever portions the bytes arrive in
 TEST_CASE("client certificates, where they are demanded") {
     Parties parties;
     TlsContext context{parties.server.certificate, parties.server.key, parties.authority.certificate};
-    const auto failure_of = [&](const Party* own, int version) {
-        Client client{parties.authority, own, version};
+    const auto failure_of = [&](const test::Party* own, int version) {
+        TlsClient client{parties.authority, own, version};
         Link link{context, client, 4096};
         link.pump();
         CHECK(link.heard.empty());
@@ -202,7 +110,7 @@ TEST_CASE("client certificates, where they are demanded") {
         CHECK(failure_of(nullptr, version).contains("peer did not return a certificate"));
         CHECK(failure_of(&parties.stranger, version).contains("certificate verify failed"));
     }
-    Client client{parties.authority, &parties.client};
+    TlsClient client{parties.authority, &parties.client};
     Link link{context, client, 4096};
     link.pump();
     CHECK(link.target.description().ends_with("/CN=client"));
@@ -212,7 +120,7 @@ TEST_CASE("what is no TLS, or none of today") {
     Parties parties;
     TlsContext context{parties.server.certificate, parties.server.key, {}};
     SUBCASE("a version of the past is refused, and told so") {
-        Client client{parties.authority, nullptr, TLS1_1_VERSION};
+        TlsClient client{parties.authority, nullptr, TLS1_1_VERSION};
         Link link{context, client, 4096};
         link.pump();
         CHECK_FALSE(link.target.established());
@@ -221,24 +129,24 @@ TEST_CASE("what is no TLS, or none of today") {
     SUBCASE("an initiator that speaks no TLS") {
         TlsStream target{context};
         target.received(test::encode(test::make_pdu(test::wire::LoginRequest{.transit = true})));
-        std::array<std::byte, 100> room;
+        std::array<std::byte, 100> room{};
         CHECK(target.read(room) == 0);
         CHECK_FALSE(target.failure().empty());
         target.received(as_bytes("more of it"));  // of no effect any more
         CHECK(target.read(room) == 0);
     }
     SUBCASE("a record damaged on its way") {
-        Client client{parties.authority};
+        TlsClient client{parties.authority};
         Link link{context, client, 4096};
         link.pump();
         REQUIRE(link.target.established());
         std::size_t written = 0;
         REQUIRE(SSL_write_ex(client.ssl, "0123456789", 10, &written) == 1);
-        std::array<std::byte, 200> record;
+        std::array<std::byte, 200> record{};
         const int n = BIO_read(SSL_get_wbio(client.ssl), record.data(), record.size());
         record[20] ^= std::byte{1};
         link.target.received(ByteSpan{record}.first(static_cast<std::size_t>(n)));
-        std::array<std::byte, 100> room;
+        std::array<std::byte, 100> room{};
         CHECK(link.target.read(room) == 0);
         CHECK_FALSE(link.target.failure().empty());
         CHECK_FALSE(link.target.outgoing().empty());  // the alert
