@@ -4,7 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -35,13 +35,8 @@ class CounterRegistry {
     [[nodiscard]] std::vector<Sample> samples() const;
 
  private:
-    struct Entry {
-        std::string name;
-        Counter counter;
-    };
-
     mutable std::mutex mutex_;
-    std::deque<Entry> entries_;  // a deque: addresses stay
+    std::map<std::string, Counter> counters_;  // a map: addresses stay
 };
 
 }  // namespace diskless

@@ -52,9 +52,14 @@ toml::table parse_toml(std::string_view text, Findings& findings) {
 
 /// Paths of services are relative to the file that names them; those of images and disks to the data directory, later.
 void settle_paths(Config& config, const fs::path& folder) {
-    for (fs::path* const path : {&config.server.data_dir, &config.tftp.root, &config.http.root, &config.http.tls_cert, &config.http.tls_key,
-                                 &config.iscsi.tls_cert, &config.iscsi.tls_key, &config.iscsi.tls_client_ca, &config.iscsi.chap_secrets}) {
+    for (fs::path* const path :
+         {&config.server.data_dir, &config.server.api_socket, &config.tftp.root, &config.http.root, &config.http.tls_cert,
+          &config.http.tls_key, &config.iscsi.tls_cert, &config.iscsi.tls_key, &config.iscsi.tls_client_ca, &config.iscsi.chap_secrets}) {
         if (!path->empty()) *path = (folder / *path).lexically_normal();
+    }
+    if (config.server.api_socket.empty()) {
+        const bool usual = config.server.data_dir == Server{}.data_dir;
+        config.server.api_socket = usual ? "/run/diskless/api.sock" : config.server.data_dir / "api.sock";
     }
     if (config.tftp.root.empty()) config.tftp.root = config.server.data_dir / "boot";
     if (config.http.root.empty()) config.http.root = config.tftp.root;

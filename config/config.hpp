@@ -22,7 +22,8 @@ struct Server {
     std::string interface;               ///< boot network; empty: `address` alone decides
     std::optional<Ipv4Address> address;  ///< where the services listen and what clients are told; default: the interface's first address
     std::filesystem::path data_dir = "/var/lib/diskless";
-    unsigned io_threads = 0;  ///< 0: chosen by the program
+    std::filesystem::path api_socket;  ///< default /run/diskless/api.sock, with another data_dir <data_dir>/api.sock
+    unsigned io_threads = 0;           ///< 0: chosen by the program
     std::string log_level = "info";
     std::string user;              ///< drop privileges to this user once all sockets are bound; empty: stay
     std::string io = "auto";       ///< disk backend: "auto", "uring", "threads"

@@ -9,7 +9,7 @@
 #include "common/log.hpp"
 #include "config/config.hpp"
 #include "disklessd/server.hpp"
-#include "disklessd/version.hpp"
+#include "common/version.hpp"
 
 namespace {
 

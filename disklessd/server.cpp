@@ -28,8 +28,9 @@
 #include "disklessd/generated_files.hpp"
 #include "disklessd/interface_address.hpp"
 #include "disklessd/privileges.hpp"
-#include "disklessd/version.hpp"
+#include "common/version.hpp"
 #include "services/dhcp/service.hpp"
+#include "services/http/api_service.hpp"
 #include "services/http/service.hpp"
 #include "services/iscsi/service.hpp"
 #include "services/tftp/service.hpp"
@@ -119,6 +120,7 @@ struct Server::Parts {
     std::optional<dhcp::DhcpService> dhcp;
     std::optional<tftp::TftpService> tftp;
     std::optional<http::HttpService> http;
+    std::optional<http::ApiService> api;
 
     [[nodiscard]] boot::BootServer boot_server() const;
     [[nodiscard]] bool serves_unknown() const noexcept { return config.unknown_clients.policy == config::UnknownPolicy::menu; }
@@ -190,9 +192,8 @@ boot::BootServer Server::Parts::boot_server() const {
 }
 
 void Server::Parts::make_services() {
-    const asio::any_io_executor executor = runtime.executor();
     if (config.iscsi.port != 0) {
-        iscsi.emplace(config.iscsi, iscsi::IscsiService::Deps{.executor = executor,
+        iscsi.emplace(config.iscsi, iscsi::IscsiService::Deps{.lanes = runtime.lanes(),
                                                               .catalog = catalog,
                                                               .addresses = addresses,
                                                               .secrets = secrets,
@@ -201,7 +202,7 @@ void Server::Parts::make_services() {
                                                               .luns = luns});
     }
     if (config.dhcp.mode == config::DhcpMode::server) {
-        dhcp::Deps deps{.executor = executor,
+        dhcp::Deps deps{.lanes = runtime.lanes(),
                         .catalog = catalog,
                         .addresses = addresses,
                         .leases = leases,
@@ -219,7 +220,7 @@ void Server::Parts::make_services() {
             const auto current = catalog.get();
             return generated_file(name, boot::client_at(*current, addresses, address), boot_server(), serves_unknown());
         };
-        tftp.emplace(config.tftp, tftp::Deps{.executor = executor,
+        tftp.emplace(config.tftp, tftp::Deps{.lanes = runtime.lanes(),
                                              .files = tftp_files,
                                              .catalog = catalog,
                                              .addresses = addresses,
@@ -228,7 +229,7 @@ void Server::Parts::make_services() {
                                              .generated = generated});
     }
     if (config.http.port != 0) {
-        http.emplace(config.http, http::Deps{.executor = executor,
+        http.emplace(config.http, http::Deps{.lanes = runtime.lanes(),
                                              .files = http_files,
                                              .catalog = catalog,
                                              .addresses = addresses,
@@ -239,6 +240,8 @@ void Server::Parts::make_services() {
                                              .serves_unknown = serves_unknown(),
                                              .version = std::string{version}});
     }
+    api.emplace(http::ApiService::Deps{
+        .lanes = runtime.lanes(), .counters = counters, .sessions = iscsi ? &*iscsi : nullptr, .version = std::string{version}});
 }
 
 void Server::Parts::bind() {
@@ -246,6 +249,7 @@ void Server::Parts::bind() {
     if (tftp) tftp->bind(network.address);
     if (http) http->bind(network.address);
     if (iscsi) iscsi->bind(network.address);
+    api->bind(config.server.api_socket);
 }
 
 void Server::Parts::spawn() {
@@ -253,6 +257,7 @@ void Server::Parts::spawn() {
     if (tftp) services.spawn(tftp->executor(), [this] { return tftp->run(); });
     if (http) services.spawn(http->executor(), [this] { return http->run(); });
     if (iscsi) services.spawn([this] { return iscsi->run(); });
+    services.spawn(api->executor(), [this] { return api->run(); });
     chores.spawn([this] { return obey_signals(); });
 }
 
@@ -261,7 +266,7 @@ bool Server::Parts::in_use(Ipv4Address address) {
     if (now - addresses_seen > in_use_age) {
         addresses_seen = now;
         addresses_in_use.clear();
-        for (const iscsi::SessionInfo& session : iscsi->sessions())
+        for (const boot::SessionInfo& session : iscsi->sessions())
             addresses_in_use.insert(session.address.substr(0, session.address.find(':')));
     }
     return !addresses_in_use.empty() && addresses_in_use.contains(address.text());

@@ -42,7 +42,7 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
     Worker(config::Dhcp dhcp, const config::UnknownClients& unknown, Deps deps, const std::vector<boot::Lease>& known)
         : dhcp_{std::move(dhcp)},
           deps_{std::move(deps)},
-          strand_{asio::make_strand(deps_.executor)},
+          strand_{deps_.lanes.next()},
           responder_{{.dhcp = dhcp_, .unknown_clients = unknown, .server = deps_.server}},
           transport_{strand_, {.interface = deps_.interface, .address = deps_.server.address, .port = dhcp_.port}},
           probe_{strand_, deps_.interface},

@@ -11,6 +11,7 @@
 #include "boot/plan.hpp"
 #include "common/asio.hpp"
 #include "common/counters.hpp"
+#include "common/lanes.hpp"
 #include "config/config.hpp"
 
 namespace diskless::dhcp {
@@ -23,7 +24,7 @@ class Enroller {
 };
 
 struct Deps {
-    asio::any_io_executor executor;
+    const Lanes& lanes;
     boot::CurrentCatalog& catalog;
     boot::AddressBook& addresses;
     boot::LeaseStore& leases;

@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <cerrno>
+#include <cstring>
 
 #include "common/log.hpp"
 #include "common/timeout.hpp"
@@ -27,10 +28,14 @@ constexpr std::uint64_t small_file_bytes = 64 << 10;
 /// One sendfile call: then others on this thread get their turn.
 constexpr std::size_t sendfile_bytes = 512 << 10;
 
-Ipv4Address peer_of(const tcp::socket& socket) {
+/// Nobody's, of a peer on this machine (a Unix socket).
+Ipv4Address peer_of(const StreamSocket& socket) {
     error_code ec;
     const auto endpoint = socket.remote_endpoint(ec);
-    return ec || !endpoint.address().is_v4() ? Ipv4Address{} : Ipv4Address{endpoint.address().to_v4().to_uint()};
+    if (ec || endpoint.protocol().family() != AF_INET) return {};
+    sockaddr_in peer{};
+    std::memcpy(&peer, endpoint.data(), sizeof peer);
+    return {ntohl(peer.sin_addr.s_addr)};
 }
 
 /// The head as bytes, so that head and body leave in one call.
@@ -51,12 +56,12 @@ std::string head_of(const Answer& answer, bool keep_alive) {
 
 class Connection {
  public:
-    Connection(tcp::socket socket, const Routes& routes, ConnectionLimits limits, ConnectionCounters counters)
+    Connection(StreamSocket socket, const Routes& routes, ConnectionLimits limits, ConnectionCounters counters)
         : stream_{std::move(socket)}, routes_{routes}, limits_{limits}, counters_{counters}, peer_{peer_of(stream_.socket())} {}
 
     asio::awaitable<void> run() {
         error_code ec;
-        stream_.socket().set_option(tcp::no_delay{true}, ec);
+        stream_.socket().set_option(tcp::no_delay{true}, ec);  // of a Unix socket: no such option, and no need
         beast::flat_buffer buffer{max_head_bytes};
         bool keep_alive = true;
         while (keep_alive) {
@@ -76,7 +81,7 @@ class Connection {
             log::trace("http.request", "ip={} status={}", peer_, static_cast<unsigned>(answer.status));
             if (!co_await send(answer, request.method() == beast_http::verb::head, keep_alive)) break;
         }
-        stream_.socket().shutdown(tcp::socket::shutdown_send, ec);
+        stream_.socket().shutdown(StreamSocket::shutdown_send, ec);
     }
 
  private:
@@ -132,13 +137,13 @@ class Connection {
             if (n == 0) co_return false;  // the file became shorter: the length we promised cannot be kept
             if (errno == EINTR) continue;
             if (errno != EAGAIN) co_return false;
-            if (co_await wait_with_timeout(stream_.socket().async_wait(tcp::socket::wait_write, asio::deferred), limits_.write))
+            if (co_await wait_with_timeout(stream_.socket().async_wait(StreamSocket::wait_write, asio::deferred), limits_.write))
                 co_return false;
         }
         co_return true;
     }
 
-    beast::tcp_stream stream_;
+    beast::basic_stream<asio::generic::stream_protocol> stream_;
     const Routes& routes_;
     ConnectionLimits limits_;
     ConnectionCounters counters_;
@@ -147,12 +152,12 @@ class Connection {
 
 }  // namespace
 
-asio::awaitable<void> serve_connection(tcp::socket socket, const Routes& routes, ConnectionLimits limits, ConnectionCounters counters) {
+asio::awaitable<void> serve_connection(StreamSocket socket, const Routes& routes, ConnectionLimits limits, ConnectionCounters counters) {
     Connection connection{std::move(socket), routes, limits, counters};
     co_await connection.run();
 }
 
-asio::awaitable<void> refuse_connection(tcp::socket socket) {
+asio::awaitable<void> refuse_connection(StreamSocket socket) {
     const Answer answer = plain(beast_http::status::service_unavailable, "too many connections, try again");
     const std::string text = head_of(answer, false) + answer.text;
     (void)co_await with_timeout(asio::async_write(socket, asio::buffer(text), asio::deferred), std::chrono::seconds{1});

@@ -2,6 +2,7 @@
 // writes a socket.
 #pragma once
 
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <chrono>
 
 #include "common/asio.hpp"
@@ -9,6 +10,9 @@
 #include "services/http/routes.hpp"
 
 namespace diskless::http {
+
+/// TCP or Unix.
+using StreamSocket = asio::generic::stream_protocol::socket;
 
 struct ConnectionLimits {
     std::chrono::milliseconds idle{30'000};   ///< between requests, and for the head of one to arrive
@@ -21,10 +25,9 @@ struct ConnectionCounters {
 };
 
 /// Serves until the peer leaves, a limit is reached, or it is cancelled. `routes` outlives it.
-asio::awaitable<void> serve_connection(asio::ip::tcp::socket socket, const Routes& routes, ConnectionLimits limits,
-                                       ConnectionCounters counters);
+asio::awaitable<void> serve_connection(StreamSocket socket, const Routes& routes, ConnectionLimits limits, ConnectionCounters counters);
 
 /// Answers 503 and closes: there are too many connections.
-asio::awaitable<void> refuse_connection(asio::ip::tcp::socket socket);
+asio::awaitable<void> refuse_connection(StreamSocket socket);
 
 }  // namespace diskless::http

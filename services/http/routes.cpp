@@ -17,15 +17,26 @@ std::string single_slashes(std::string_view path) {
 
 }  // namespace
 
-void Routes::add(std::string path, Handler handler) { routes_.push_back({std::move(path), std::move(handler)}); }
+void Routes::add(beast_http::verb method, std::string path, Handler handler) {
+    routes_.push_back({method, std::move(path), std::move(handler)});
+}
+
+Answer Routes::not_here(const std::string& path) const {
+    std::string allowed;
+    for (const Route& route : routes_) {
+        if (!route.matches(path)) continue;
+        const std::string method{beast_http::to_string(route.method)};
+        allowed += (allowed.empty() ? "" : ", ") + (method == "GET" ? "GET, HEAD" : method);
+    }
+    using beast_http::status;
+    if (allowed.empty()) return plain(status::not_found, hint_.empty() ? "nothing is here" : "nothing is here; " + hint_);
+    Answer answer = plain(status::method_not_allowed, "only " + allowed + " is answered here");
+    answer.headers.set(beast_http::field::allow, allowed);
+    return answer;
+}
 
 Answer Routes::answer(const Request& request, Ipv4Address peer) const {
     using beast_http::status;
-    if (request.method() != beast_http::verb::get && request.method() != beast_http::verb::head) {
-        Answer answer = plain(status::method_not_allowed, "only GET and HEAD are answered here");
-        answer.headers.set(beast_http::field::allow, "GET, HEAD");
-        return answer;
-    }
     const std::string target = single_slashes(request.target().substr(0, request.target().find('?'))) +
                                std::string{request.target().substr(std::min(request.target().find('?'), request.target().size()))};
     const auto url = boost::urls::parse_origin_form(target);
@@ -38,9 +49,9 @@ Answer Routes::answer(const Request& request, Ipv4Address peer) const {
             const auto parameter = *found;
             return std::string{parameter.value.data(), parameter.value.size()};
         }};
-    const auto route = std::ranges::find_if(
-        routes_, [&](const Route& r) { return r.path.ends_with('/') ? asked.path.starts_with(r.path) : asked.path == r.path; });
-    if (route == routes_.end()) return plain(status::not_found, "nothing is here; boot files are under /boot/, scripts at /boot.ipxe");
+    const auto method = request.method() == beast_http::verb::head ? beast_http::verb::get : request.method();
+    const auto route = std::ranges::find_if(routes_, [&](const Route& r) { return r.method == method && r.matches(asked.path); });
+    if (route == routes_.end()) return not_here(asked.path);
     return route->handler(asked);
 }
 

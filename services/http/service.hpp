@@ -11,13 +11,14 @@
 #include "boot/plan.hpp"
 #include "common/asio.hpp"
 #include "common/counters.hpp"
+#include "common/lanes.hpp"
 #include "config/config.hpp"
 #include "storage/boot_files.hpp"
 
 namespace diskless::http {
 
 struct Deps {
-    asio::any_io_executor executor;
+    const Lanes& lanes;
     const storage::BootFiles& files;
     boot::CurrentCatalog& catalog;
     boot::AddressBook& addresses;
@@ -31,7 +32,7 @@ struct Deps {
 
 class HttpService {
  public:
-    HttpService(config::Http config, Deps deps);
+    HttpService(const config::Http& config, const Deps& deps);
     ~HttpService();
     HttpService(const HttpService&) = delete;
     HttpService& operator=(const HttpService&) = delete;
@@ -46,7 +47,7 @@ class HttpService {
 
  private:
     class Worker;
-    std::shared_ptr<Worker> worker_;
+    std::unique_ptr<Worker> worker_;
 };
 
 }  // namespace diskless::http

@@ -75,8 +75,7 @@ asio::awaitable<void> Connection::run() {
 asio::awaitable<void> Connection::serve() {
     bool socket_drained = true;
     while (!over()) {
-        const auto progress = endpoint_.process();
-        flush();
+        const auto progress = pass();
         if (over()) break;
         if (stopping_) {
             const Session* session = endpoint_.session();
@@ -90,6 +89,20 @@ asio::awaitable<void> Connection::serve() {
             co_await receive(socket_drained);
         }
     }
+}
+
+// Uses up what has arrived. Large answers leave on the way, for as long as the peer takes them and the turn lasts.
+Endpoint::Progress Connection::pass() {
+    constexpr int max_writes = 16;
+    Endpoint::Progress progress = endpoint_.process();
+    flush();
+    for (int writes = 1; progress == Endpoint::Progress::full && !write_blocked_ && !over(); ++writes) {
+        if (writes == max_writes) return Endpoint::Progress::more;
+        progress = endpoint_.process();
+        flush();
+    }
+    // The peer takes no more: what it asks for meanwhile waits in memory, within Session::max_held_bytes.
+    return progress == Endpoint::Progress::full ? Endpoint::Progress::more : progress;
 }
 
 asio::awaitable<void> Connection::receive(bool& socket_drained) {
@@ -126,6 +139,7 @@ asio::awaitable<void> Connection::receive(bool& socket_drained) {
     // A read that did not fill its room has emptied the socket: asking again at once would only cost a system call.
     socket_drained = received < want[0].size() + want[1].size();
     last_progress_ = last_received_ = Clock::now();
+    endpoint_.set_time(last_received_);
     endpoint_.received(received);
 }
 
@@ -148,6 +162,7 @@ void Connection::lose(std::string_view why) {
 
 // One gather write for all that is ready; no PDU waits for another one's disk.
 void Connection::flush() {
+    endpoint_.set_time(Clock::now());
     if (tls_) return flush_tls();
     while (!write_blocked_ && !lost_) {
         const std::span<iovec> pieces = endpoint_.to_send();
@@ -221,13 +236,15 @@ void Connection::end() {
 }
 
 void Connection::account() {
-    const auto add = [](Counter& counter, const Tally& tally, std::uint64_t& counted) {
-        const std::uint64_t now = tally.value();
-        counter.add(now - std::exchange(counted, now));
-    };
-    add(shared_->counters.commands, statistics_->commands, counted_commands_);
-    add(shared_->counters.read_bytes, statistics_->read_bytes, counted_reads_);
-    add(shared_->counters.written_bytes, statistics_->written_bytes, counted_writes_);
+    count_new(shared_->counters.commands, statistics_->commands.value(), counted_commands_);
+    count_new(shared_->counters.read_bytes, statistics_->read_bytes.value(), counted_reads_);
+    count_new(shared_->counters.written_bytes, statistics_->written_bytes.value(), counted_writes_);
+    const Session* session = endpoint_.session();
+    if (session == nullptr || !target_) return;
+    const auto& luns = session->lun_statistics();
+    for (std::size_t i = lun_accounts_.size(); i < luns.size(); ++i)
+        lun_accounts_.emplace_back(luns[i]->io, LunCounters{shared_->registry, target_->iqn(), luns[i]->lun});
+    for (LunAccount& account : lun_accounts_) account.settle();
 }
 
 void Connection::drop(std::string_view why) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/asio.hpp"
+#include "services/iscsi/accounting.hpp"
 #include "services/iscsi/endpoint.hpp"
 #include "services/iscsi/shared.hpp"
 #include "services/iscsi/tls.hpp"
@@ -51,6 +52,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
 
     // The loop
     asio::awaitable<void> serve();
+    [[nodiscard]] Endpoint::Progress pass();
     asio::awaitable<void> wait_for_commands();
     asio::awaitable<void> receive(bool& socket_drained);
     asio::awaitable<void> wait_wake();
@@ -128,6 +130,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     Clock::time_point last_progress_ = accepted_;  // received, or able to send again
     Clock::time_point last_ping_ = accepted_;
     Clock::time_point probe_until_{};
+    std::vector<LunAccount> lun_accounts_;  // parallel to Session::lun_statistics()
     std::uint64_t counted_commands_ = 0, counted_reads_ = 0, counted_writes_ = 0;
 };
 

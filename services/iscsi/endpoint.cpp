@@ -54,6 +54,7 @@ Endpoint::Progress Endpoint::process() {
                 return Progress::starved;
             }
         } while (step_ != Step::header);
+        if (session_ != nullptr && session_->unsent_bytes() >= full_bytes) return Progress::full;
     }
     return Progress::more;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -38,8 +39,14 @@ class Endpoint {
     [[nodiscard]] std::array<MutableByteSpan, 2> want() noexcept;
     void received(std::size_t bytes) noexcept;
 
+    /// See Session::set_time().
+    void set_time(std::chrono::steady_clock::time_point now) noexcept {
+        if (session_) session_->set_time(now);
+    }
+
     enum class Progress : std::uint8_t {
         starved,  ///< everything that arrived is used up
+        full,     ///< a good gather write is ready: send it, then call again
         more,     ///< the pass was long enough: let others run, then call again
         blocked,  ///< something has to be sent, or the session opened, before the next PDU may be read
     };
@@ -64,6 +71,8 @@ class Endpoint {
 
     /// One pass over the input handles at most so many PDUs before other connections get their turn.
     static constexpr unsigned max_pdus_per_pass = 128;
+    /// So much data makes a gather write worth its system call; more would only leave the CPU's cache before it is sent.
+    static constexpr std::uint64_t full_bytes = std::uint64_t{128} << 10;
 
  private:
     enum class Step : std::uint8_t { header, data, trailer, lost };

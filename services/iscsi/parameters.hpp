@@ -32,7 +32,7 @@ struct Parameters {
 struct Limits {
     std::uint32_t max_recv_data_segment_length = 262144;
     std::uint32_t max_burst_length = 1u << 20;
-    std::uint32_t first_burst_length = 65536;
+    std::uint32_t first_burst_length = 262144;
     std::uint16_t max_outstanding_r2t = 4;
     std::uint32_t queue_depth = 128;                     ///< the command window
     std::size_t max_text_bytes = std::size_t{32} << 10;  ///< text collected over C-bit requests

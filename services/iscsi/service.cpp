@@ -56,22 +56,23 @@ Counters::Counters(CounterRegistry& registry)
 
 struct IscsiService::Impl {
     Impl(const config::Iscsi& config, const Deps& deps)
-        : executor{deps.executor},
-          strand{asio::make_strand(deps.executor)},
+        : lanes{deps.lanes},
+          strand{lanes.next()},
           shared{new Shared{.config = config,
                             .limits = limits_of(config),
                             .catalog = deps.catalog,
                             .addresses = deps.addresses,
                             .secrets = deps.secrets,
                             .observer = deps.observer,
+                            .registry = deps.counters,
                             .counters = Counters{deps.counters},
-                            .targets{deps.executor, deps.luns},
+                            .targets{strand, deps.luns},
                             .sessions{config.max_sessions},
                             .buffers{config.buffer_bytes}}},
           acceptor{strand},
           tls_acceptor{strand},
           tick{strand},
-          group{deps.executor, "iscsi"} {}
+          group{strand, "iscsi"} {}
 
     void listen(asio::ip::tcp::acceptor& at, Ipv4Address address, std::uint16_t port);
     asio::awaitable<void> accept(asio::ip::tcp::acceptor& at, TlsContext* with);
@@ -81,8 +82,8 @@ struct IscsiService::Impl {
     void begin(asio::ip::tcp::socket socket, TlsContext* with);
     [[nodiscard]] std::vector<std::shared_ptr<Connection>> live();
 
-    asio::any_io_executor executor;
-    asio::strand<asio::any_io_executor> strand;  // of acceptors, tick and connections
+    const Lanes& lanes;
+    asio::any_io_executor strand;  // of acceptors, tick and connections
     std::shared_ptr<Shared> shared;
     asio::ip::tcp::acceptor acceptor, tls_acceptor;
     std::optional<TlsContext> tls;
@@ -137,7 +138,7 @@ void IscsiService::stop() {
 
 asio::awaitable<void> IscsiService::Impl::accept(asio::ip::tcp::acceptor& at, TlsContext* with) {
     while (!stopping) {
-        auto [error, socket] = co_await at.async_accept(asio::make_strand(executor), nothrow_await);
+        auto [error, socket] = co_await at.async_accept(lanes.next(), nothrow_await);
         if (stopping) break;
         if (error) {
             if (shared->failures.allow()) log::warn("iscsi.accept_failed", "error=\"{}\"", error.message());
@@ -211,6 +212,13 @@ asio::awaitable<void> IscsiService::Impl::refresh() {
     }
 }
 
-std::vector<SessionInfo> IscsiService::sessions() const { return impl_->shared->sessions.list(); }
+std::vector<boot::SessionInfo> IscsiService::sessions() const { return impl_->shared->sessions.list(); }
+
+bool IscsiService::drop_session(std::uint16_t tsih) {
+    const auto connection = impl_->shared->sessions.find(tsih);
+    if (connection == nullptr) return false;
+    connection->drop("dropped_by_administrator");
+    return true;
+}
 
 }  // namespace diskless::iscsi

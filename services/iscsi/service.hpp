@@ -10,20 +10,21 @@
 #include "boot/catalog.hpp"
 #include "boot/chap_secrets.hpp"
 #include "boot/event.hpp"
+#include "boot/session.hpp"
 #include "common/asio.hpp"
 #include "common/counters.hpp"
+#include "common/lanes.hpp"
 #include "common/network.hpp"
 #include "config/config.hpp"
 #include "services/iscsi/lun_provider.hpp"
-#include "services/iscsi/session_registry.hpp"
 
 namespace diskless::iscsi {
 
-class IscsiService {
+class IscsiService final : public boot::SessionList {
  public:
     /// All of it outlives the service.
     struct Deps {
-        asio::any_io_executor executor;
+        const Lanes& lanes;
         boot::CurrentCatalog& catalog;
         boot::AddressBook& addresses;
         boot::CurrentSecrets& secrets;
@@ -36,7 +37,7 @@ class IscsiService {
     IscsiService(const IscsiService&) = delete;
     IscsiService& operator=(const IscsiService&) = delete;
     /// After run() has returned, or without it.
-    ~IscsiService();
+    ~IscsiService() override;
 
     /// Listens on `address` and the configured port. Throws std::runtime_error with one clear line.
     void bind(Ipv4Address address);
@@ -50,8 +51,8 @@ class IscsiService {
 
     /// After CurrentCatalog::replace(): sessions that are no longer admitted end, changed LUN lists are opened and announced. Any thread.
     void catalog_changed();
-    /// The live sessions. Any thread.
-    [[nodiscard]] std::vector<SessionInfo> sessions() const;
+    [[nodiscard]] std::vector<boot::SessionInfo> sessions() const override;
+    bool drop_session(std::uint16_t tsih) override;
 
  private:
     struct Impl;

@@ -105,10 +105,12 @@ Session::Placement Session::begin_command(ByteSpan bhs, ByteSpan ahs) {
         window_.task_started();
         task.in_window = true;
     }
-    statistics_.commands.add();
     task.lun_field = request.lun;
     const auto lun = wire::flat_lun(request.lun);
     task.lun = lun ? *lun : ~std::uint64_t{0};  // a form of address that no unit has
+    task.lun_statistics = statistics_of(task.lun);
+    task.arrived = now_;
+    count(task, &IoStatistics::commands);
     task.nexus = nexus_;
     task.expected_in = request.read ? request.expected_data_transfer_length : 0;
     task.expected_out = request.write ? request.expected_data_transfer_length : 0;

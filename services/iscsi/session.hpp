@@ -82,6 +82,9 @@ class Session {
     void fill(Batch& batch);
     void sent(Batch& batch);
 
+    /// The time it is now, as far as latencies go: told once for everything that happens together.
+    void set_time(std::chrono::steady_clock::time_point now) noexcept { now_ = now; }
+
     /// A command whose execution was pending has ended.
     void complete(Task& task);
     /// The pool may have memory again.
@@ -98,6 +101,8 @@ class Session {
     void abort_all();
 
     [[nodiscard]] bool wants_to_send() const noexcept { return !outgoing_.empty(); }
+    /// Data read and not yet in a batch: it is best sent while the CPU's cache still has it.
+    [[nodiscard]] std::uint64_t unsent_bytes() const noexcept { return unsent_bytes_; }
     /// The peer is not reading its answers: do not read its requests.
     [[nodiscard]] bool congested() const noexcept { return controls_queued_ >= max_controls; }
     /// Nothing that was aborted can touch a disk any more.
@@ -113,6 +118,12 @@ class Session {
     [[nodiscard]] std::string_view failure() const noexcept { return failure_; }  ///< static; empty: none
     [[nodiscard]] std::uint32_t queue_depth() const noexcept { return static_cast<std::uint32_t>(tasks_.size()); }
     [[nodiscard]] const Parameters& parameters() const noexcept { return parameters_; }
+    /// What the session's commands to one LUN have done.
+    struct LunStatistics {
+        std::uint64_t lun = 0;
+        IoStatistics io;
+    };
+    [[nodiscard]] const std::vector<std::unique_ptr<LunStatistics>>& lun_statistics() const noexcept { return lun_statistics_; }
     void trim() noexcept;
 
     /// Control PDUs (everything but data and status) waiting to leave.
@@ -158,6 +169,9 @@ class Session {
     void leave_window(Task& task) noexcept;
     void retire(Task& task) noexcept;
     void note_first_access(const Task& task);
+    [[nodiscard]] IoStatistics* statistics_of(std::uint64_t lun);
+    void count(Task& task, Tally IoStatistics::* tally, std::uint64_t n = 1) noexcept;
+    void count_latency(Task& task) noexcept;
 
     // Task management (session_functions.cpp)
     void manage(const wire::TaskManagementRequest& request);
@@ -183,6 +197,8 @@ class Session {
     BufferWaiter& waiter_;
     BufferPool& buffers_;
     SessionStatistics& statistics_;
+    std::vector<std::unique_ptr<LunStatistics>> lun_statistics_;
+    std::chrono::steady_clock::time_point now_;
     Parameters parameters_;
     SessionType type_;
     Limits limits_;
@@ -195,6 +211,7 @@ class Session {
     TaskSet tasks_;
     std::deque<Task*> waiting_;  // for memory, in order
     std::uint64_t held_bytes_ = 0;
+    std::uint64_t unsent_bytes_ = 0;
     TextExchange text_;
     std::vector<PendingFunction> functions_;
 

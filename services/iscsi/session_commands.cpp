@@ -48,6 +48,27 @@ wire::Residual residual_of(std::uint64_t total, std::uint64_t moved, std::uint32
 
 }  // namespace
 
+IoStatistics* Session::statistics_of(std::uint64_t lun) {
+    for (const auto& known : lun_statistics_) {
+        if (known->lun == lun) return &known->io;
+    }
+    if (units_->find(lun) == nullptr) return nullptr;
+    lun_statistics_.push_back(std::make_unique<LunStatistics>());
+    lun_statistics_.back()->lun = lun;
+    return &lun_statistics_.back()->io;
+}
+
+void Session::count(Task& task, Tally IoStatistics::* tally, std::uint64_t n) noexcept {
+    (statistics_.*tally).add(n);
+    if (task.lun_statistics != nullptr) (task.lun_statistics->*tally).add(n);
+}
+
+void Session::count_latency(Task& task) noexcept {
+    const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(now_ - task.arrived);
+    statistics_.latency.add(taken);
+    if (task.lun_statistics != nullptr) task.lun_statistics->latency.add(taken);
+}
+
 /// The next step of a command whose data may have come: memory, an R2T, execution.
 void Session::proceed(Task& task) {
     if (task.transfer.direction == Direction::data_out && task.wanted_out != 0) {
@@ -146,17 +167,18 @@ void Session::finish(Task& task, bool executed) {
         total = executed && good && cut ? task.transfer.length_bytes : task.data_in_bytes;
         moved = std::min<std::uint64_t>(task.data_in_bytes, task.expected_in);
         task.read = ReadTransfer{parameters_, static_cast<std::uint32_t>(moved)};
-        statistics_.read_bytes.add(moved);
+        count(task, &IoStatistics::read_bytes, moved);
+        unsent_bytes_ += moved;
     } else {
         if (executed && task.transfer.direction == Direction::data_out) {
             total = task.transfer.length_bytes;
             moved = task.wanted_out;
-            statistics_.written_bytes.add(moved);
+            count(task, &IoStatistics::written_bytes, moved);
         }
         release_buffer(task);
     }
     task.residual = residual_of(total, moved, task.expected_in + task.expected_out);
-    if (task.status == scsi::Status::check_condition) statistics_.check_conditions.add();
+    if (!good) count(task, &IoStatistics::errors);
     // iPXE takes the status in a Data-In for GOOD and for the exact end of its buffer: everything else goes in a SCSI Response.
     task.sends_response = !good || moved == 0 || task.transfer.direction != Direction::data_in || task.residual != wire::Residual{};
     task.phase = Task::Phase::responding;

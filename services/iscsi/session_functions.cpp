@@ -12,7 +12,7 @@ using wire::TaskFunctionResponse;
 void Session::abort_task(Task& task) {
     // A command that has ended is answered, before the function is: the queue keeps the order.
     if (task.aborted || task.phase == Task::Phase::responding) return;
-    statistics_.aborts.add();
+    count(task, &IoStatistics::aborts);
     if (task.phase == Task::Phase::executing) {
         // A request with the disk cannot be called back; the task keeps its place until it ends, and is not answered.
         task.aborted = true;

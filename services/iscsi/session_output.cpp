@@ -119,7 +119,7 @@ void Session::fill_r2ts(Task& task, Batch& batch) {
                   .desired_data_transfer_length = burst.length}
             .encode(bhs);
         batch.add(bhs, {}, parameters_.digests, nullptr);
-        statistics_.r2ts.add();
+        count(task, &IoStatistics::r2ts);
         ++task.data_pdus;
     }
 }
@@ -131,6 +131,7 @@ bool Session::fill_data_in(Task& task, Batch& batch) {
         const auto segment = task.read.next();
         const bool carries_status = segment.last && !task.sends_response;
         if (carries_status) {
+            count_latency(task);
             leave_window(task);
             tasks_.forget_tag(task);
         }
@@ -145,12 +146,14 @@ bool Session::fill_data_in(Task& task, Batch& batch) {
         wire::Bhs bhs;
         header.encode(bhs);
         batch.add(bhs, task.buffer.span().subspan(segment.offset, segment.length), parameters_.digests, carries_status ? &task : nullptr);
+        unsent_bytes_ -= segment.length;
         ++task.data_pdus;
     }
     return true;
 }
 
 void Session::fill_response(Task& task, Batch& batch) {
+    count_latency(task);
     leave_window(task);
     tasks_.forget_tag(task);
     std::size_t sense_bytes = 0;

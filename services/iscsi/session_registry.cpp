@@ -12,6 +12,26 @@ bool is_same_nexus(const LoginIdentity& a, const LoginIdentity& b) noexcept {
     return a.type == b.type && a.isid == b.isid && a.target_name == b.target_name && a.initiator_name == b.initiator_name;
 }
 
+std::vector<std::pair<std::string, std::string>> keys_of(const Parameters& agreed) {
+    const auto yes_or_no = [](bool yes) { return std::string{yes ? "Yes" : "No"}; };
+    const auto digest = [](bool on) { return std::string{on ? "CRC32C" : "None"}; };
+    return {{"HeaderDigest", digest(agreed.digests.header)},
+            {"DataDigest", digest(agreed.digests.data)},
+            {"MaxRecvDataSegmentLength", std::to_string(agreed.initiator_max_recv_data_segment_length)},
+            {"MaxBurstLength", std::to_string(agreed.max_burst_length)},
+            {"FirstBurstLength", std::to_string(agreed.first_burst_length)},
+            {"MaxOutstandingR2T", std::to_string(agreed.max_outstanding_r2t)},
+            {"InitialR2T", yes_or_no(agreed.initial_r2t)},
+            {"ImmediateData", yes_or_no(agreed.immediate_data)}};
+}
+
+std::vector<std::pair<std::uint32_t, std::uint64_t>> steps_of(const LatencyHistogram& latency) {
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> steps;
+    for (std::size_t i = 0; i < LatencyHistogram::steps; ++i)
+        steps.emplace_back(i < LatencyHistogram::limits_us.size() ? LatencyHistogram::limits_us[i] : 0, latency.count(i));
+    return steps;
+}
+
 }  // namespace
 
 std::string print_isid(const wire::Isid& isid) {
@@ -69,10 +89,10 @@ std::vector<std::shared_ptr<Connection>> SessionRegistry::others(const std::stri
     return found;
 }
 
-std::vector<SessionInfo> SessionRegistry::list() const {
+std::vector<boot::SessionInfo> SessionRegistry::list() const {
     const auto now = std::chrono::steady_clock::now();
     const std::lock_guard lock{mutex_};
-    std::vector<SessionInfo> sessions;
+    std::vector<boot::SessionInfo> sessions;
     for (const Entry& entry : entries_) {
         const SessionStatistics& counts = *entry.statistics;
         sessions.push_back({.initiator = entry.identity.initiator_name,
@@ -81,16 +101,23 @@ std::vector<SessionInfo> SessionRegistry::list() const {
                             .isid = print_isid(entry.identity.isid),
                             .tsih = entry.tsih,
                             .age = std::chrono::duration_cast<std::chrono::seconds>(now - entry.since),
-                            .parameters = entry.parameters,
+                            .negotiated = keys_of(entry.parameters),
                             .queue_depth = counts.queue_depth.value(),
                             .commands = counts.commands.value(),
                             .read_bytes = counts.read_bytes.value(),
                             .written_bytes = counts.written_bytes.value(),
+                            .errors = counts.errors.value(),
                             .r2ts = counts.r2ts.value(),
                             .aborts = counts.aborts.value(),
-                            .check_conditions = counts.check_conditions.value()});
+                            .latency_us = steps_of(counts.latency)});
     }
     return sessions;
+}
+
+std::shared_ptr<Connection> SessionRegistry::find(std::uint16_t tsih) const {
+    const std::lock_guard lock{mutex_};
+    const auto found = std::ranges::find(entries_, tsih, &Entry::tsih);
+    return found == entries_.end() ? nullptr : found->connection.lock();
 }
 
 std::size_t SessionRegistry::size() const {

@@ -9,25 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "boot/session.hpp"
 #include "services/iscsi/login.hpp"
 #include "services/iscsi/statistics.hpp"
 
 namespace diskless::iscsi {
 
 class Connection;
-
-/// One line of the session list.
-struct SessionInfo {
-    std::string initiator;
-    std::string target;   ///< IQN; empty: a discovery session
-    std::string address;  ///< "192.168.77.11:49152"
-    std::string isid;     ///< twelve hexadecimal digits
-    std::uint16_t tsih = 0;
-    std::chrono::seconds age{};
-    Parameters parameters;
-    std::uint64_t queue_depth = 0;
-    std::uint64_t commands = 0, read_bytes = 0, written_bytes = 0, r2ts = 0, aborts = 0, check_conditions = 0;
-};
 
 [[nodiscard]] std::string print_isid(const wire::Isid& isid);
 
@@ -60,7 +48,9 @@ class SessionRegistry {
     [[nodiscard]] std::vector<std::shared_ptr<Connection>> others(const std::string& target, std::uint16_t tsih) const;
     [[nodiscard]] std::vector<std::shared_ptr<Connection>> of_target(const std::string& target) const { return others(target, 0); }
 
-    [[nodiscard]] std::vector<SessionInfo> list() const;
+    [[nodiscard]] std::vector<boot::SessionInfo> list() const;
+    /// nullptr: there is none, or it has just ended.
+    [[nodiscard]] std::shared_ptr<Connection> find(std::uint16_t tsih) const;
     [[nodiscard]] std::size_t size() const;
 
  private:

@@ -77,6 +77,7 @@ struct Shared {
     boot::AddressBook& addresses;
     boot::CurrentSecrets& secrets;
     boot::BootObserver& observer;
+    CounterRegistry& registry;
     Counters counters;
     TargetRegistry targets;
     SessionRegistry sessions;

@@ -11,6 +11,7 @@
 #include "services/iscsi/outgoing.hpp"
 #include "services/iscsi/scsi/command.hpp"
 #include "services/iscsi/scsi/sense.hpp"
+#include "services/iscsi/statistics.hpp"
 #include "services/iscsi/wire/responses.hpp"
 
 namespace diskless::iscsi {
@@ -55,7 +56,9 @@ class Task final : public scsi::Command, public Outgoing {
     wire::Residual residual;
     WriteTransfer write;
     ReadTransfer read;
-    std::uint32_t data_pdus = 0;  ///< Data-In and R2T PDUs sent: ExpDataSN of the response
+    IoStatistics* lun_statistics = nullptr;         ///< none where there is no such LUN
+    std::chrono::steady_clock::time_point arrived;  ///< its header
+    std::uint32_t data_pdus = 0;                    ///< Data-In and R2T PDUs sent: ExpDataSN of the response
     Buffer buffer;
     std::array<std::byte, 16> cdb_bytes{};
     std::vector<std::byte> extended_cdb;

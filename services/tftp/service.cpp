@@ -52,9 +52,9 @@ class TftpService::Worker {
     Worker(config::Tftp config, Deps deps)
         : config_{std::move(config)},
           deps_{std::move(deps)},
-          strand_{asio::make_strand(deps_.executor)},
+          strand_{deps_.lanes.next()},
           socket_{strand_},
-          transfers_{deps_.executor, "tftp"},
+          transfers_{strand_, "tftp"},
           requests_{deps_.counters.counter("diskless_tftp_requests_total")},
           dropped_{deps_.counters.counter("diskless_tftp_dropped_total")},
           refused_{deps_.counters.counter("diskless_tftp_refused_total")},
@@ -154,7 +154,7 @@ class TftpService::Worker {
     }
 
     void start(ByteSpan datagram, const wire::Rrq& request, const udp::endpoint& client, Content content) {
-        const asio::any_io_executor strand = asio::make_strand(deps_.executor);
+        const asio::any_io_executor strand = deps_.lanes.next();
         udp::socket socket{strand};
         error_code ec;
         socket.open(udp::v4(), ec);

@@ -11,13 +11,14 @@
 #include "boot/event.hpp"
 #include "common/asio.hpp"
 #include "common/counters.hpp"
+#include "common/lanes.hpp"
 #include "config/config.hpp"
 #include "storage/boot_files.hpp"
 
 namespace diskless::tftp {
 
 struct Deps {
-    asio::any_io_executor executor;
+    const Lanes& lanes;
     const storage::BootFiles& files;
     boot::CurrentCatalog& catalog;
     boot::AddressBook& addresses;

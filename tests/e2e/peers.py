@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -80,6 +81,14 @@ class Dhcp(WithServer):
         self.assertIn("boot_file=undionly.kpxe", bound)
         self.assertIn(f"siaddr={SERVER_ADDRESS}", bound)
 
+    def kill_by_pid_file(self, pid: Path) -> None:
+        """Its parent may leave before the daemon has written the file."""
+        until = time.monotonic() + 10
+        while time.monotonic() < until and not (pid.exists() and pid.read_text().strip()):
+            time.sleep(0.02)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+
     def test_dhclient_binds_renews_and_releases(self) -> None:
         host = self.host()
         leases, pid = self.lab.directory / "leases", self.lab.directory / "pid"
@@ -87,8 +96,7 @@ class Dhcp(WithServer):
         done = host.run([*base, "-1", host.interface])
         self.ok(done)
         self.assertIn("bound to 192.168.77.11", done.stderr)
-        with contextlib.suppress(ProcessLookupError, ValueError):
-            os.kill(int(pid.read_text()), signal.SIGKILL)
+        self.kill_by_pid_file(pid)
         # A second start is INIT-REBOOT: the same address by REQUEST alone.
         done = host.run([*base, "-1", host.interface])
         self.ok(done)
@@ -213,6 +221,27 @@ initiators = ["*"]
         other.set_address("192.168.77.50")
         self.assertNotEqual(other.run(["iscsi-inq", "-i", own, self.url(target="desk-01")]).returncode, 0)
         self.lab.wait_for_log(r"session\.refused", 5)
+
+    def diskless(self, *words: str) -> subprocess.CompletedProcess[str]:
+        program = Path(DISKLESSD).with_name("diskless")
+        return subprocess.run([program, "--socket", self.scenario.data_dir / "api.sock", *words], capture_output=True, text=True, check=False, timeout=20)
+
+    def test_the_command_line_lists_and_drops_sessions(self) -> None:
+        host = self.host()
+        host.set_address("192.168.77.11")
+        self.assertNotIn(PREFIX, self.ok(self.diskless("sessions")))
+        with host.popen(["qemu-io", "-f", "raw", "-c", "read 0 64k", "-c", "sleep 8000", self.url()]) as reader:
+            until = time.monotonic() + 10
+            while f"{PREFIX}:scratch" not in (listed := self.ok(self.diskless("sessions"))):
+                self.assertLess(time.monotonic(), until, listed)
+                time.sleep(0.05)
+            (session,) = json.loads(self.ok(self.diskless("sessions", "--json")))["sessions"]
+            self.assertEqual(session["address"].split(":")[0], "192.168.77.11")
+            self.assertEqual(self.diskless("sessions", "drop", "65000").returncode, 1)
+            self.ok(self.diskless("sessions", "drop", str(session["tsih"])))
+            self.lab.wait_for_log(r"session\.closed .*reason=dropped_by_administrator", 5)
+            reader.kill()
+        self.assertEqual(self.diskless("sessions", "eat").returncode, 2)
 
     def test_a_gibibyte_in_and_out(self) -> None:
         host = self.host()

@@ -22,7 +22,9 @@ WAYS = {"--bios": "bios", "--uefi": "uefi", "--http": "uefi-http", "--kernel": "
 def timeline(log: str, name: str) -> list[tuple[str, str, str]]:
     """(seconds, step, detail) of the client's last boot."""
     last = log[log.rindex(f"boot.started client={name} ") :]
-    return re.findall(rf'boot\.step client={name} .*?step=(\S+) at=(\S+)s detail="(.*)"$', last, re.MULTILINE)
+    steps = re.findall(rf'boot\.step client={name} .*?step=(\S+) at=(\S+)s detail="(.*)"$', last, re.MULTILINE)
+    done = re.search(rf"boot\.done client={name} .*?seconds=(\S+)", last)
+    return steps + ([("done", done[1], "the system is up and writes to its disk")] if done else [])
 
 
 def console_by_hand(machine: Machine) -> None:

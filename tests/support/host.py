@@ -61,5 +61,10 @@ class Host:
         full = ["ip", "netns", "exec", self.namespace, "setpriv", "--pdeathsig", "KILL", *map(str, command)]
         self._processes.append(subprocess.Popen(full, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
+    def popen(self, command: Sequence[str | Path]) -> subprocess.Popen[str]:
+        """Runs beside the test, which waits for it or kills it."""
+        return subprocess.Popen(["ip", "netns", "exec", self.namespace, "setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+
     def _ip(self, *arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=30)

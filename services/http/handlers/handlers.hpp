@@ -1,6 +1,9 @@
 // The handlers: a request in, an answer out.
 #pragma once
 
+#include <boost/json/fwd.hpp>
+
+#include "boot/session.hpp"
 #include "services/http/routes.hpp"
 #include "services/http/service.hpp"
 
@@ -11,8 +14,13 @@ namespace diskless::http {
 /// /boot.ipxe: the asking machine's script, by its MAC in the query or by its address.
 [[nodiscard]] Routes::Handler boot_script_handler(const Deps& deps);
 /// /healthz and /metrics
-[[nodiscard]] Routes::Handler health_handler(const Deps& deps);
-[[nodiscard]] Routes::Handler metrics_handler(const Deps& deps);
+[[nodiscard]] Routes::Handler health_handler(const std::string& version);
+[[nodiscard]] Routes::Handler metrics_handler(const CounterRegistry& counters);
+/// GET /api/v1/sessions; DELETE /api/v1/sessions/<TSIH>. `list` outlives them.
+[[nodiscard]] Routes::Handler sessions_handler(const boot::SessionList& list);
+[[nodiscard]] Routes::Handler drop_session_handler(boot::SessionList& list);
+
+[[nodiscard]] Answer json_answer(const boost::json::object& body);
 
 /// Tells the observer what a machine fetched, if we know the machine.
 void observe_fetch(const Deps& deps, Ipv4Address peer, boot::Step step, std::string detail);

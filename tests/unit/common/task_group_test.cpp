@@ -31,7 +31,7 @@ TEST_CASE("children run, and join waits for all of them") {
     run(2, [&](Runtime& runtime) -> asio::awaitable<void> {
         TaskGroup group{runtime.executor(), "test"};
         for (int i = 0; i < 100; ++i) {
-            group.spawn([&]() -> asio::awaitable<void> {
+            group.spawn(runtime.lanes().next(), [&]() -> asio::awaitable<void> {
                 co_await asio::post(asio::use_awaitable);
                 ++ran;
             });
@@ -51,7 +51,7 @@ TEST_CASE("cancel reaches children that wait for ever, and nothing starts after 
             const auto [ec] = co_await never.async_wait(nothrow_await);
             if (ec == asio::error::operation_aborted) ++ended;
         };
-        for (int i = 0; i < 50; ++i) group.spawn(wait_for_ever);
+        for (int i = 0; i < 50; ++i) group.spawn(runtime.lanes().next(), wait_for_ever);
         group.cancel();
         co_await group.join();
         group.spawn(wait_for_ever);

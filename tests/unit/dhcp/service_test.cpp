@@ -69,7 +69,7 @@ struct Served {
 
     void start() {
         service = std::make_unique<DhcpService>(on_loopback(), config::UnknownClients{.policy = policy, .group = "desks"},
-                                                Deps{.executor = runtime.executor(),
+                                                Deps{.lanes = runtime.lanes(),
                                                      .catalog = catalog,
                                                      .addresses = addresses,
                                                      .leases = store,

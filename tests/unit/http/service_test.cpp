@@ -40,7 +40,7 @@ class Serving {
         std::ofstream{folder / "big.bin"} << std::string(300'000, 'b');
         config.port = 0;
         files.emplace(folder, std::vector<std::filesystem::path>{});
-        service.emplace(config, http::Deps{.executor = runtime.executor(),
+        service.emplace(config, http::Deps{.lanes = runtime.lanes(),
                                            .files = *files,
                                            .catalog = catalog,
                                            .addresses = addresses,

@@ -142,7 +142,7 @@ TEST_CASE("OVMF's own initiator") {
     d.both_stages(ovmf);
     CHECK(value_of(d.last.text, "HeaderDigest") == "None");
     CHECK(value_of(d.last.text, "InitialR2T") == "No");
-    CHECK(value_of(d.last.text, "FirstBurstLength") == "65536");
+    CHECK(value_of(d.last.text, "FirstBurstLength") == "131072");
 }
 
 TEST_CASE("Linux open-iscsi") {

@@ -262,7 +262,7 @@ TEST_CASE("a port in use is one clear line") {
     const Serving holder;
     Serving other;
     TftpService service{{.port = holder.service->port()},
-                        Deps{.executor = other.runtime.executor(),
+                        Deps{.lanes = other.runtime.lanes(),
                              .files = other.files,
                              .catalog = other.catalog,
                              .addresses = other.addresses,

@@ -52,7 +52,7 @@ class Observed final : public boot::BootObserver {
 struct Serving {
     explicit Serving(config::Tftp config = {}, Ipv4Address address = loopback) {
         config.port = 0;  // an ephemeral one
-        service.emplace(std::move(config), Deps{.executor = runtime.executor(),
+        service.emplace(std::move(config), Deps{.lanes = runtime.lanes(),
                                                 .files = files,
                                                 .catalog = catalog,
                                                 .addresses = addresses,

@@ -1,0 +1,68 @@
+// diskless: the command line. Finds the server by its socket, and does one thing.
+#include <boost/program_options.hpp>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "cli/exit_code.hpp"
+#include "cli/sessions.hpp"
+#include "common/version.hpp"
+
+namespace {
+
+namespace cli = diskless::cli;
+namespace options = boost::program_options;
+
+constexpr const char* usage = R"(diskless - asks and steers a running disklessd
+
+  diskless sessions              the machines that are logged in to their disks
+  diskless sessions drop TSIH    end one of them; it may log in again
+
+)";
+
+int run(int argc, char** argv) {
+    std::string socket;
+    bool as_json = false;
+    std::vector<std::string> words;
+    options::options_description shown{"Options"};
+    shown.add_options()                                                                                                               //
+        ("socket", options::value(&socket)->default_value("/run/diskless/api.sock")->value_name("PATH"), "where the server listens")  //
+        ("json", options::bool_switch(&as_json), "print the server's answer as it is")                                                //
+        ("version", "print the version and exit")                                                                                     //
+        ("help,h", "print this and exit");
+    options::options_description all;
+    all.add(shown).add_options()("words", options::value(&words));
+    options::positional_options_description positions;
+    positions.add("words", -1);
+    options::variables_map given;
+    options::store(options::command_line_parser(argc, argv).options(all).positional(positions).run(), given);
+    options::notify(given);
+    if (given.contains("version")) {
+        std::cout << "diskless " << diskless::version << '\n';
+        return cli::exit_ok;
+    }
+    if (given.contains("help") || words.empty()) {
+        (given.contains("help") ? std::cout : std::cerr) << usage << shown;
+        return given.contains("help") ? cli::exit_ok : cli::exit_wrong_input;
+    }
+    const cli::ApiClient api{socket};
+    const std::vector<std::string> rest{words.begin() + 1, words.end()};
+    if (words.front() == "sessions") return cli::sessions(api, rest, as_json);
+    std::cerr << "diskless: there is no command '" << words.front() << "'; see diskless --help\n";
+    return cli::exit_wrong_input;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const options::error& e) {
+        std::cerr << "diskless: " << e.what() << "; see diskless --help\n";
+        return cli::exit_wrong_input;
+    } catch (const std::exception& e) {
+        std::cerr << "diskless: " << e.what() << '\n';
+        return cli::exit_failed;
+    }
+}
