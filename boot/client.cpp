@@ -54,6 +54,8 @@ Client resolve(const ClientEntry& entry, const Group* group) {
                   .address = entry.address,
                   .group = entry.group,
                   .initiators = entry.initiators,
+                  .addresses = entry.addresses,
+                  .chap = entry.chap,
                   .declared = entry.declared};
     const KernelBoot defaults;
     client.boot = pick(&BootSettings::boot, client.boot);

@@ -95,6 +95,8 @@ struct ClientEntry {
     std::optional<Ipv4Address> address;
     std::string group;                    ///< empty: none
     std::vector<std::string> initiators;  ///< further initiator names that may use this client's target; wildcards allowed
+    std::vector<Ipv4Range> addresses;     ///< further addresses that they may come from
+    std::vector<std::string> chap;        ///< users, one of whom an initiator has to be (RFC 7143 12.1); none: nothing to prove
     BootSettings settings;
     bool declared = false;
     friend bool operator==(const ClientEntry&, const ClientEntry&) = default;
@@ -108,6 +110,8 @@ struct Client {
     std::optional<Ipv4Address> address;
     std::string group;
     std::vector<std::string> initiators;
+    std::vector<Ipv4Range> addresses;
+    std::vector<std::string> chap;
     BootMethod boot = BootMethod::sanboot;
     KernelBoot kernel;
     std::string script;
@@ -122,6 +126,9 @@ struct Target {
     std::string name;  ///< "scratch": its IQN is "<prefix>:scratch"
     std::vector<Disk> luns;
     std::vector<std::string> initiators;  ///< initiator names with wildcards; empty: nobody
+    std::vector<Ipv4Range> addresses;     ///< where they may come from; empty: anywhere
+    std::vector<std::string> chap;        ///< as a client's
+    std::string redirect;                 ///< "host:port": it has moved there (RFC 7143 11.13.5); empty: it is here
     bool declared = false;
     friend bool operator==(const Target&, const Target&) = default;
 };

@@ -23,18 +23,31 @@ constexpr std::string_view try_again =
     "sleep 5\n"
     "goto start\n";
 
-std::string sanboot_lines(const Client& client, const BootServer& server) {
-    return fmt::format("set initiator-iqn {}\nsanboot {} || goto failed\n", initiator_name(server.target_prefix, client.name),
-                       root_path(client, server));
+/// Who the machine is towards its disk. The settings go on to the system by the iBFT, so a kernel boot needs them no less.
+std::string login_lines(const Client& client, const BootServer& server, const ChapAccount* account) {
+    std::string lines = fmt::format("set initiator-iqn {}\n", initiator_name(server.target_prefix, client.name));
+    if (account != nullptr) {
+        fmt::format_to(std::back_inserter(lines), "set username {}\nset password {}\n", account->user, account->secret);
+        if (!account->target_user.empty())
+            fmt::format_to(std::back_inserter(lines), "set reverse-username {}\nset reverse-password {}\n", account->target_user,
+                           account->target_secret);
+    } else if (!client.chap.empty()) {
+        lines += "echo diskless: the disk wants a secret, which is told over HTTP and to this machine's own address only\n";
+    }
+    return lines;
+}
+
+std::string sanboot_lines(const Client& client, const BootServer& server, const ChapAccount* account) {
+    return fmt::format("{}sanboot {} || goto failed\n", login_lines(client, server, account), root_path(client, server));
 }
 
 // An EFI kernel finds its initrd only by the `initrd=` argument, which names the image as iPXE registered it; BIOS kernels ignore it.
-std::string kernel_lines(const Client& client, const BootServer& server) {
-    std::string lines = fmt::format("set initiator-iqn {}\n", initiator_name(server.target_prefix, client.name));
+std::string kernel_lines(const Client& client, const BootServer& server, const ChapAccount* account) {
+    std::string lines = login_lines(client, server, account);
     const bool initrd = !client.kernel.initrd.empty();
     const std::string initrd_name = std::filesystem::path{client.kernel.initrd}.filename().string();
     fmt::format_to(std::back_inserter(lines), "kernel {}{}{} {} || goto failed\n", boot_url(server, client.kernel.kernel),
-                   initrd ? " initrd=" : "", initrd_name, expand_cmdline(client, server));
+                   initrd ? " initrd=" : "", initrd_name, expand_cmdline(client, server, account));
     if (initrd)
         fmt::format_to(std::back_inserter(lines), "initrd --name {} {} || goto failed\n", initrd_name,
                        boot_url(server, client.kernel.initrd));
@@ -46,7 +59,7 @@ constexpr std::string_view local_lines =
     "iseq ${platform} efi && exit ||\n"
     "sanboot --no-describe --drive 0x80 || exit\n";
 
-std::string menu_lines(const Client* client, const BootServer& server) {
+std::string menu_lines(const Client* client, const BootServer& server, const ChapAccount* account) {
     std::string lines =
         fmt::format("menu {}\n", client != nullptr ? client->name : "diskless: this machine is not known here (${net0/mac})");
     if (client != nullptr && !client->disks.empty()) lines += "item san Boot from its network disk\n";
@@ -57,41 +70,61 @@ std::string menu_lines(const Client* client, const BootServer& server) {
         "item reboot Restart\n"
         "choose --timeout 30000 choice || set choice local\n"
         "goto ${choice}\n";
-    if (client != nullptr && !client->disks.empty()) lines += ":san\n" + sanboot_lines(*client, server);
-    if (client != nullptr && !client->kernel.cmdline.empty()) lines += ":kernel\n" + kernel_lines(*client, server);
+    if (client != nullptr && !client->disks.empty()) lines += ":san\n" + sanboot_lines(*client, server, account);
+    if (client != nullptr && !client->kernel.cmdline.empty()) lines += ":kernel\n" + kernel_lines(*client, server, account);
     lines += ":local\n";
     lines += local_lines;
     lines += ":shell\nshell\ngoto start\n:reboot\nreboot\n";
     return lines;
 }
 
-std::string body(const Client* client, const BootServer& server) {
-    if (client == nullptr) return menu_lines(nullptr, server);
+std::string body(const Client* client, const BootServer& server, const ChapAccount* account) {
+    if (client == nullptr) return menu_lines(nullptr, server, nullptr);
     switch (client->boot) {
-        case BootMethod::sanboot: return sanboot_lines(*client, server);
-        case BootMethod::kernel: return kernel_lines(*client, server);
-        case BootMethod::menu: return menu_lines(client, server);
+        case BootMethod::sanboot: return sanboot_lines(*client, server, account);
+        case BootMethod::kernel: return kernel_lines(*client, server, account);
+        case BootMethod::menu: return menu_lines(client, server, account);
         case BootMethod::script: return fmt::format("chain --autofree {} || goto failed\n", boot_url(server, client->script));
         case BootMethod::local: return std::string{local_lines};
     }
     return {};
 }
 
-}  // namespace
-
-std::string ipxe_script(const Client* client, const BootServer& server) {
-    return fmt::format("#!ipxe\n:start\n{}{}", body(client, server), try_again);
+/// As open-iscsi's initramfs hook reads them. A kernel's command line is no secret on the machine itself: /proc/cmdline shows it.
+std::string initramfs_credentials(const ChapAccount* account) {
+    if (account == nullptr) return {};
+    std::string words = fmt::format(" iscsi_username={} iscsi_password={}", account->user, account->secret);
+    if (!account->target_user.empty())
+        fmt::format_to(std::back_inserter(words), " iscsi_in_username={} iscsi_in_password={}", account->target_user,
+                       account->target_secret);
+    return words;
 }
 
-std::string expand_cmdline(const Client& client, const BootServer& server) {
+/// As dracut.cmdline(7) has them.
+std::string dracut_credentials(const ChapAccount* account) {
+    if (account == nullptr) return {};
+    std::string words = fmt::format(" rd.iscsi.username={} rd.iscsi.password={}", account->user, account->secret);
+    if (!account->target_user.empty())
+        fmt::format_to(std::back_inserter(words), " rd.iscsi.in.username={} rd.iscsi.in.password={}", account->target_user,
+                       account->target_secret);
+    return words;
+}
+
+}  // namespace
+
+std::string ipxe_script(const Client* client, const BootServer& server, const ChapAccount* account) {
+    return fmt::format("#!ipxe\n:start\n{}{}", body(client, server, account), try_again);
+}
+
+std::string expand_cmdline(const Client& client, const BootServer& server, const ChapAccount* account) {
     const std::string target = target_name(server.target_prefix, client.name);
     const std::string initiator = initiator_name(server.target_prefix, client.name);
     const std::array<std::pair<std::string_view, std::string>, 7> words{{
         // open-iscsi's initramfs hook, as on Debian and its descendants
-        {"{iscsi}", fmt::format("iscsi_initiator={} iscsi_target_name={} iscsi_target_ip={} iscsi_target_port={} iscsi_target_group=1",
-                                initiator, target, server.address, server.iscsi_port)},
+        {"{iscsi}", fmt::format("iscsi_initiator={} iscsi_target_name={} iscsi_target_ip={} iscsi_target_port={} iscsi_target_group=1{}",
+                                initiator, target, server.address, server.iscsi_port, initramfs_credentials(account))},
         // dracut, as on Fedora, SUSE and theirs
-        {"{dracut}", fmt::format("rd.iscsi.initiator={} netroot={}", initiator, root_path(client, server))},
+        {"{dracut}", fmt::format("rd.iscsi.initiator={} netroot={}{}", initiator, root_path(client, server), dracut_credentials(account))},
         {"{target}", target},
         {"{initiator}", initiator},
         {"{client}", client.name},

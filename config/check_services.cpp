@@ -49,6 +49,25 @@ void check_ports(const Declaration& declaration) {
             "give one of them another port");
 }
 
+void check_iscsi_tls(const Declaration& declaration) {
+    const Iscsi& iscsi = declaration.config.iscsi;
+    const ServicePlaces& places = declaration.places.services;
+    check_readable(declaration, places.iscsi_tls_cert, "tls_cert", iscsi.tls_cert);
+    check_readable(declaration, places.iscsi_tls_key, "tls_key", iscsi.tls_key);
+    check_readable(declaration, places.iscsi_tls_client_ca, "tls_client_ca", iscsi.tls_client_ca);
+    if (iscsi.tls_port == 0) return;
+    if (iscsi.tls_cert.empty() || iscsi.tls_key.empty())
+        declaration.findings.add(places.iscsi_tls_port, "tls_port needs a certificate and its key",
+                                 "add tls_cert = \"…\" and tls_key = \"…\"");
+    if (iscsi.port == 0)
+        declaration.findings.add(places.iscsi_tls_port, "tls_port stands beside port = 0, which switches iSCSI off", "give port a number");
+    if (iscsi.tls_port == iscsi.port || iscsi.tls_port == declaration.config.http.port)
+        declaration.findings.add(
+            places.iscsi_tls_port,
+            fmt::format("tls_port {} is {} port too", iscsi.tls_port, iscsi.tls_port == iscsi.port ? "[iscsi]'s" : "[http]'s"),
+            "give one of them another port");
+}
+
 }  // namespace
 
 void check_services(const Declaration& declaration) {
@@ -63,6 +82,7 @@ void check_services(const Declaration& declaration) {
         declaration.findings.add(places.tls_cert, "tls_cert stands without tls_key", "add tls_key = \"…\", or remove tls_cert");
     if (places.tls_key && config.http.tls_cert.empty())
         declaration.findings.add(places.tls_key, "tls_key stands without tls_cert", "add tls_cert = \"…\", or remove tls_key");
+    check_iscsi_tls(declaration);
     check_ports(declaration);
     if (config.unknown_clients.policy == UnknownPolicy::enroll && config.unknown_clients.group.empty())
         declaration.findings.add(places.unknown_policy, "policy \"enroll\" needs a group whose boot and disks the new clients get",

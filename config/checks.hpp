@@ -21,6 +21,8 @@ void check_subnets(const Declaration& declaration);
 void check_names(const Declaration& declaration);
 /// MACs, UUIDs and addresses of clients: once, and where a client can use them.
 void check_identities(const Declaration& declaration);
+/// The file of CHAP's users: only its owner's, whole, with users for all who are named. Reads it into `secrets`.
+void check_chap(const Declaration& declaration, boot::ChapSecrets& secrets);
 /// LUNs, and that every client has what its boot method needs.
 void check_boot(const Declaration& declaration);
 /// Files of images and disks: there, usable, and written by one client only.

@@ -53,7 +53,8 @@ toml::table parse_toml(std::string_view text, Findings& findings) {
 /// Paths of services are relative to the file that names them; those of images and disks to the data directory, later.
 void settle_paths(Config& config, const fs::path& folder) {
     for (fs::path* const path :
-         {&config.server.data_dir, &config.server.api_socket, &config.tftp.root, &config.http.root, &config.http.tls_cert, &config.http.tls_key}) {
+         {&config.server.data_dir, &config.server.api_socket, &config.tftp.root, &config.http.root, &config.http.tls_cert,
+          &config.http.tls_key, &config.iscsi.tls_cert, &config.iscsi.tls_key, &config.iscsi.tls_client_ca, &config.iscsi.chap_secrets}) {
         if (!path->empty()) *path = (folder / *path).lexically_normal();
     }
     if (config.server.api_socket.empty()) {
@@ -89,6 +90,7 @@ Config parse(std::string_view text, const fs::path& name) {
     check_subnets(declaration);
     check_names(declaration);
     check_identities(declaration);
+    check_chap(declaration, config.secrets);
     check_boot(declaration);
     check_files(declaration);
     findings.raise();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "boot/catalog.hpp"
+#include "boot/chap_secrets.hpp"
 #include "common/network.hpp"
 
 namespace diskless::config {
@@ -22,7 +23,7 @@ struct Server {
     std::optional<Ipv4Address> address;  ///< where the services listen and what clients are told; default: the interface's first address
     std::filesystem::path data_dir = "/var/lib/diskless";
     std::filesystem::path api_socket;  ///< default /run/diskless/api.sock, with another data_dir <data_dir>/api.sock
-    unsigned io_threads = 0;  ///< 0: chosen by the program
+    unsigned io_threads = 0;           ///< 0: chosen by the program
     std::string log_level = "info";
     std::string user;              ///< drop privileges to this user once all sockets are bound; empty: stay
     std::string io = "auto";       ///< disk backend: "auto", "uring", "threads"
@@ -92,6 +93,14 @@ struct Iscsi {
     std::chrono::milliseconds probe_timeout = 10s;          ///< for an old session when its initiator logs in anew: a peer that does not
                                                             ///< even acknowledge for so long is gone
     std::chrono::milliseconds stop_timeout = 5s;            ///< on stop: for commands in flight to end
+    std::uint16_t tls_port = 0;                             ///< beside `port`, for initiators behind TLS; 0: off
+    std::filesystem::path tls_cert, tls_key;
+    std::filesystem::path tls_client_ca;  ///< whose clients are welcome; empty: no certificate is asked for
+    std::filesystem::path chap_secrets;   ///< the file with users and secrets; empty: there are none
+    bool allow_short_secrets = false;     ///< below 96 bits (RFC 7143 12.1.3)
+    std::vector<boot::ChapAlgorithm> chap_algorithms{boot::ChapAlgorithm::md5, boot::ChapAlgorithm::sha1, boot::ChapAlgorithm::sha256,
+                                                     boot::ChapAlgorithm::sha3_256};
+    std::vector<std::string> discovery_auth;  ///< users, one of whom a discovery session has to be; none: nothing to prove
 
     friend bool operator==(const Iscsi&, const Iscsi&) = default;
 };
@@ -113,6 +122,7 @@ struct Config {
     Http http;
     Iscsi iscsi;
     UnknownClients unknown_clients;
+    boot::ChapSecrets secrets;   ///< what [iscsi] chap_secrets holds; not part of its table, for it counts after a reload
     boot::CatalogData declared;  ///< images, groups, clients, targets, all with declared = true
 };
 

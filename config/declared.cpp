@@ -67,6 +67,8 @@ void read_client(TableReader table, boot::CatalogData& declared, Places& places)
     where.address = table.parsed("address", client.address, &Ipv4Address::parse, "an IPv4 address such as \"192.168.77.11\"");
     where.group = table.text("group", client.group);
     table.list("initiators", client.initiators, parse_initiator_pattern, initiator_form);
+    table.list("addresses", client.addresses, parse_addresses, addresses_form);
+    where.chap = table.list("chap", client.chap, parse_chap_user, chap_user_form);
     read_settings(table, client.settings, where.settings);
     table.finish();
     declared.clients.push_back(std::move(client));
@@ -77,9 +79,16 @@ void read_target(TableReader table, boot::CatalogData& declared, Places& places)
     boot::Target target{.declared = true};
     TargetPlaces where;
     where.name = read_name(table, target.name);
-    table.require("luns", "luns = [ { lun = 0, file = \"…\" } ]");
+    std::optional<std::string> redirect;
+    const Place moved = table.parsed("redirect", redirect, parse_redirect, redirect_form);
+    if (moved && table.has("luns"))
+        table.findings().add(moved, "redirect stands beside luns: a target is here or somewhere else", "remove one of them");
+    target.redirect = redirect.value_or("");
+    if (!table.has("redirect")) table.require("luns", "luns = [ { lun = 0, file = \"…\" } ]");
     target.luns = read_luns(table, where.luns);
     table.list("initiators", target.initiators, parse_initiator_pattern, initiator_form);
+    table.list("addresses", target.addresses, parse_addresses, addresses_form);
+    where.chap = table.list("chap", target.chap, parse_chap_user, chap_user_form);
     table.finish();
     declared.targets.push_back(std::move(target));
     places.targets.push_back(std::move(where));

@@ -59,6 +59,29 @@ std::optional<std::string> parse_initiator_pattern(std::string_view text) noexce
     return std::string{text};
 }
 
+std::optional<std::string> parse_chap_user(std::string_view text) noexcept {
+    const bool whole = std::ranges::none_of(text, [](char c) { return c == ' ' || c == '\t'; });
+    if (text.empty() || text.size() > max_chap_word_length || !whole) return std::nullopt;
+    return std::string{text};
+}
+
+std::optional<Ipv4Range> parse_addresses(std::string_view text) noexcept {
+    if (const auto network = Ipv4Network::parse(text); network && text.contains('/'))
+        return Ipv4Range{network->address, network->broadcast()};
+    return Ipv4Range::parse(text);
+}
+
+std::optional<std::string> parse_redirect(std::string_view text) noexcept {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return std::nullopt;
+    const std::string_view host = text.substr(0, colon), port_text = text.substr(colon + 1);
+    std::uint16_t port = 0;
+    const auto [end, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+    if (error != std::errc{} || end != port_text.data() + port_text.size() || port == 0) return std::nullopt;
+    if (!is_domain_name(host) && !Ipv4Address::parse(host)) return std::nullopt;
+    return std::string{text};
+}
+
 std::optional<ImageReference> parse_image_reference(std::string_view text) noexcept {
     const auto at = text.find('@');
     ImageReference reference{.name = text.substr(0, at)};

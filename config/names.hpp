@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/network.hpp"
+
 namespace diskless::config {
 
 // One label of a host name, and short enough for every name that is made of it.
@@ -25,6 +27,21 @@ inline constexpr std::string_view name_form = "lower-case letters, digits, '-' a
 
 /// An initiator name with '*' and '?' for what is left open. Names are compared in lower case.
 std::optional<std::string> parse_initiator_pattern(std::string_view text) noexcept;
+
+// CHAP_N has no limit but the text segment's; RADIUS, whose users often are the same, ends at 253 (RFC 2865 5.1).
+inline constexpr std::size_t max_chap_word_length = 253;
+
+/// A user of CHAP, as the secrets' file writes it: no spaces.
+std::optional<std::string> parse_chap_user(std::string_view text) noexcept;
+inline constexpr std::string_view chap_user_form = "a user of [iscsi] chap_secrets";
+
+/// "192.168.77.0/24", "10.0.0.5-10.0.0.9" or one address.
+std::optional<Ipv4Range> parse_addresses(std::string_view text) noexcept;
+inline constexpr std::string_view addresses_form = "addresses such as \"192.168.77.0/24\", \"10.0.0.5-10.0.0.9\" or \"10.0.0.5\"";
+
+/// Where a target has moved: "san2.lan:3260", "192.168.77.2:3260" (RFC 7143 13.8).
+std::optional<std::string> parse_redirect(std::string_view text) noexcept;
+inline constexpr std::string_view redirect_form = "the other server's name or address and its port, such as \"192.168.77.2:3260\"";
 
 /// "debian-12@3" -> "debian-12" and 3.
 struct ImageReference {

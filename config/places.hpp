@@ -11,6 +11,9 @@ struct ServicePlaces {
     Place data_dir, server_address;
     Place dhcp_port, tftp_port, http_port, iscsi_port;
     Place tftp_root, http_root, tls_cert, tls_key;
+    Place iscsi_tls_port, iscsi_tls_cert, iscsi_tls_key, iscsi_tls_client_ca;
+    Place chap_secrets;
+    std::vector<Place> discovery_auth;
     Place unknown_policy, unknown_group;
 };
 
@@ -42,12 +45,13 @@ struct GroupPlaces {
 };
 struct ClientPlaces {
     Place name, uuid, address, group;
-    std::vector<Place> macs;
+    std::vector<Place> macs, chap;
     SettingsPlaces settings;
 };
 struct TargetPlaces {
     Place name;
     std::vector<DiskPlaces> luns;
+    std::vector<Place> chap;
 };
 
 struct Places {

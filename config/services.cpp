@@ -16,6 +16,14 @@ std::optional<std::string> parse_target_prefix(std::string_view text) noexcept {
     return is_target_prefix(text) ? std::optional{std::string{text}} : std::nullopt;
 }
 
+std::optional<boot::ChapAlgorithm> parse_chap_algorithm(std::string_view text) noexcept {
+    if (text == "md5") return boot::ChapAlgorithm::md5;
+    if (text == "sha1") return boot::ChapAlgorithm::sha1;
+    if (text == "sha256") return boot::ChapAlgorithm::sha256;
+    if (text == "sha3-256") return boot::ChapAlgorithm::sha3_256;
+    return std::nullopt;
+}
+
 }  // namespace
 
 void read_tftp(TableReader table, Tftp& tftp, ServicePlaces& places) {
@@ -53,6 +61,15 @@ void read_iscsi(TableReader table, Iscsi& iscsi, ServicePlaces& places) {
     table.duration("login_timeout", iscsi.login_timeout, 100ms, longest_timeout);
     table.whole("queue_depth", iscsi.queue_depth, 1, 65536);
     table.size("buffer_bytes", iscsi.buffer_bytes, std::uint64_t{1} << 20);
+    places.iscsi_tls_port = table.whole("tls_port", iscsi.tls_port, 0);
+    places.iscsi_tls_cert = table.path("tls_cert", iscsi.tls_cert);
+    places.iscsi_tls_key = table.path("tls_key", iscsi.tls_key);
+    places.iscsi_tls_client_ca = table.path("tls_client_ca", iscsi.tls_client_ca);
+    places.chap_secrets = table.path("chap_secrets", iscsi.chap_secrets);
+    table.boolean("allow_short_secrets", iscsi.allow_short_secrets);
+    if (table.has("chap_algorithms")) iscsi.chap_algorithms.clear();
+    table.list("chap_algorithms", iscsi.chap_algorithms, parse_chap_algorithm, "\"md5\", \"sha1\", \"sha256\" or \"sha3-256\"");
+    places.discovery_auth = table.list("discovery_auth", iscsi.discovery_auth, parse_chap_user, chap_user_form);
     table.finish();
 }
 

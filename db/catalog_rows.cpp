@@ -93,6 +93,16 @@ void read_client_lists(Connection& connection, boot::CatalogData& data) {
         auto& list = initiators.is_null(0) ? targets.at(initiators.text(1))->initiators : clients.at(initiators.text(0))->initiators;
         list.emplace_back(initiators.text(2));
     }
+    Statement addresses = connection.statement("SELECT client, target, range FROM access_addresses ORDER BY position");
+    while (addresses.step()) {
+        auto& list = addresses.is_null(0) ? targets.at(addresses.text(1))->addresses : clients.at(addresses.text(0))->addresses;
+        list.push_back(must(Ipv4Range::parse(addresses.text(2)), "range of addresses", addresses.text(2)));
+    }
+    Statement users = connection.statement("SELECT client, target, user FROM chap_users ORDER BY position");
+    while (users.step()) {
+        auto& list = users.is_null(0) ? targets.at(users.text(1))->chap : clients.at(users.text(0))->chap;
+        list.emplace_back(users.text(2));
+    }
 }
 
 // ---- writing ----
@@ -130,10 +140,18 @@ void insert_disks(Connection& connection, const Owner& owner, const std::vector<
     }
 }
 
-void insert_initiators(Connection& connection, const Owner& owner, const std::vector<std::string>& patterns) {
-    for (std::size_t i = 0; i < patterns.size(); ++i)
+/// Who may log in to a client's or a target's disks: names, addresses, users.
+template<class Entry>
+void insert_access(Connection& connection, const Owner& owner, const Entry& entry) {
+    for (std::size_t i = 0; i < entry.initiators.size(); ++i)
         connection.statement("INSERT INTO initiators (client, target, position, pattern) VALUES (?, ?, ?, ?)")
-            .run(owner.client, owner.target, i, patterns[i]);
+            .run(owner.client, owner.target, i, entry.initiators[i]);
+    for (std::size_t i = 0; i < entry.addresses.size(); ++i)
+        connection.statement("INSERT INTO access_addresses (client, target, position, range) VALUES (?, ?, ?, ?)")
+            .run(owner.client, owner.target, i, entry.addresses[i].text());
+    for (std::size_t i = 0; i < entry.chap.size(); ++i)
+        connection.statement("INSERT INTO chap_users (client, target, position, user) VALUES (?, ?, ?, ?)")
+            .run(owner.client, owner.target, i, entry.chap[i]);
 }
 
 void insert(Connection& connection, const boot::Image& image) {
@@ -152,8 +170,9 @@ void insert(Connection& connection, const boot::Group& group) {
 }
 
 void insert(Connection& connection, const boot::Target& target) {
-    connection.statement("INSERT INTO targets (name, declared) VALUES (?, ?)").run(target.name, target.declared);
-    insert_initiators(connection, {.target = target.name}, target.initiators);
+    connection.statement("INSERT INTO targets (name, declared, redirect) VALUES (?, ?, ?)")
+        .run(target.name, target.declared, target.redirect);
+    insert_access(connection, {.target = target.name}, target);
     insert_disks(connection, {.target = target.name}, target.luns);
 }
 
@@ -187,7 +206,7 @@ void insert(Connection& connection, const boot::ClientEntry& client) {
              settings.initrd, settings.cmdline, settings.script, settings.loader, settings.disks.has_value(), client.declared);
     for (std::size_t i = 0; i < client.macs.size(); ++i)
         connection.statement("INSERT INTO client_macs (mac, client, position) VALUES (?, ?, ?)").run(client.macs[i].text(), client.name, i);
-    insert_initiators(connection, {.client = client.name}, client.initiators);
+    insert_access(connection, {.client = client.name}, client);
     if (settings.disks) insert_disks(connection, {.client = client.name}, *settings.disks);
 }
 
@@ -210,8 +229,10 @@ boot::CatalogData read_catalog(Connection& connection) {
                                 .group = std::string{clients.text(4)},
                                 .settings = settings_of(clients, 5),
                                 .declared = clients.integer(1) != 0});
-    Statement targets = connection.statement("SELECT name, declared FROM targets ORDER BY name");
-    while (targets.step()) data.targets.push_back({.name = std::string{targets.text(0)}, .declared = targets.integer(1) != 0});
+    Statement targets = connection.statement("SELECT name, declared, redirect FROM targets ORDER BY name");
+    while (targets.step())
+        data.targets.push_back(
+            {.name = std::string{targets.text(0)}, .redirect = std::string{targets.text(2)}, .declared = targets.integer(1) != 0});
     read_client_lists(connection, data);
     read_disks(connection, data);
     return data;

@@ -107,6 +107,7 @@ struct Server::Parts {
     db::EventStore events;
     boot::CurrentCatalog catalog;
     boot::AddressBook addresses;
+    boot::CurrentSecrets secrets;
     BootRecorder recorder;
     DiskLibrary disks;
     LibraryLuns luns;
@@ -148,6 +149,7 @@ Server::Parts::Parts(config::Config configuration)
       boots{database},
       events{database},
       catalog{std::make_shared<const boot::Catalog>(clients.synchronise_at_start(config.declared))},
+      secrets{config.secrets},
       recorder{[this](MacAddress mac, const boot::BootTimeline& timeline) { boots.keep(mac, timeline); }},
       disks{config.server.data_dir, storage::make_backend(config.server.io, config.server.storage_threads)},
       luns{disks},
@@ -194,6 +196,7 @@ void Server::Parts::make_services() {
         iscsi.emplace(config.iscsi, iscsi::IscsiService::Deps{.lanes = runtime.lanes(),
                                                               .catalog = catalog,
                                                               .addresses = addresses,
+                                                              .secrets = secrets,
                                                               .counters = counters,
                                                               .observer = recorder,
                                                               .luns = luns});
@@ -230,6 +233,7 @@ void Server::Parts::make_services() {
                                              .files = http_files,
                                              .catalog = catalog,
                                              .addresses = addresses,
+                                             .secrets = secrets,
                                              .counters = counters,
                                              .observer = recorder,
                                              .server = boot_server(),
@@ -306,6 +310,7 @@ asio::awaitable<void> Server::Parts::reload() {
         asio::use_awaitable);
     if (fresh) {
         warn_of_restart(*fresh);
+        secrets.replace(fresh->secrets);
         auto data = co_await clients.synchronise(fresh->declared);
         co_await asio::co_spawn(slow, [&]() -> asio::awaitable<void> { co_return use_catalog(std::move(data)); }, asio::use_awaitable);
         log::info("config.reloaded", "file={} clients={} targets={}", config.file.string(), catalog.get()->clients().size(),

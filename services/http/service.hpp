@@ -6,6 +6,7 @@
 
 #include "boot/address_book.hpp"
 #include "boot/catalog.hpp"
+#include "boot/chap_secrets.hpp"
 #include "boot/event.hpp"
 #include "boot/plan.hpp"
 #include "common/asio.hpp"
@@ -21,6 +22,7 @@ struct Deps {
     const storage::BootFiles& files;
     boot::CurrentCatalog& catalog;
     boot::AddressBook& addresses;
+    boot::CurrentSecrets& secrets;
     CounterRegistry& counters;
     boot::BootObserver& observer;
     boot::BootServer server;

@@ -16,12 +16,17 @@ bool matches_any(const std::vector<std::string>& patterns, std::string_view name
     return std::ranges::any_of(patterns, [&](const std::string& pattern) { return matches_wildcard(pattern, name); });
 }
 
+bool in_any(const std::vector<Ipv4Range>& ranges, std::optional<Ipv4Address> address) noexcept {
+    return address && std::ranges::any_of(ranges, [&](const Ipv4Range& range) { return range.contains(*address); });
+}
+
 }  // namespace
 
 bool same_name(std::string_view a, std::string_view b) noexcept { return std::ranges::equal(a, b, {}, lower, lower); }
 
 // A reservation says where the client is, else its lease. Where another DHCP server gives addresses nobody knows: then its name must do.
 bool AccessRules::is_at_home(const boot::Client& client, std::optional<Ipv4Address> address) const {
+    if (in_any(client.addresses, address)) return true;
     if (client.address) return address == client.address;
     bool known = false;
     for (const MacAddress& mac : client.macs) {
@@ -29,7 +34,7 @@ bool AccessRules::is_at_home(const boot::Client& client, std::optional<Ipv4Addre
         if (lease && lease == address) return true;
         known = known || lease.has_value();
     }
-    return !known;
+    return !known && client.addresses.empty();
 }
 
 TargetRef AccessRules::ref_of(const boot::Client& client) const {
@@ -64,9 +69,11 @@ Admitted AccessRules::admit_client(const boot::Client& client, const Visitor& vi
     if (!is_at_home(client, visitor.address)) {
         return {.status = LoginStatus::authorization_failure,
                 .reason = "initiator_address",
-                .remedy = "the client's address is another one: correct its `address`, or let it take its lease from here"};
+                .remedy =
+                    "the client's address is another one: correct its `address`, let it take its lease from here, or name the other in "
+                    "`addresses`"};
     }
-    return {.target = ref_of(client)};
+    return {.target = ref_of(client), .chap = client.chap};
 }
 
 Admitted AccessRules::admit_shared(const boot::Target& target, const Visitor& visitor) const {
@@ -75,7 +82,16 @@ Admitted AccessRules::admit_shared(const boot::Target& target, const Visitor& vi
                 .reason = "initiator_name",
                 .remedy = "add the initiator name to the target's `initiators`"};
     }
-    return {.target = ref_of(target)};
+    if (!target.addresses.empty() && !in_any(target.addresses, visitor.address)) {
+        return {.status = LoginStatus::authorization_failure,
+                .reason = "initiator_address",
+                .remedy = "add the initiator's address to the target's `addresses`"};
+    }
+    if (!target.redirect.empty()) {
+        return {
+            .status = LoginStatus::target_moved_temporarily, .reason = "redirected", .target = ref_of(target), .redirect = target.redirect};
+    }
+    return {.target = ref_of(target), .chap = target.chap};
 }
 
 Admitted AccessRules::admit(std::string_view target_iqn, const Visitor& visitor) const {
@@ -91,7 +107,8 @@ Admitted AccessRules::admit(std::string_view target_iqn, const Visitor& visitor)
 std::vector<std::string> AccessRules::visible_targets(const Visitor& visitor) const {
     std::vector<std::string> names;
     const auto show = [&](const Admitted& admitted) {
-        if (admitted.status == LoginStatus::success && !admitted.target.disks.empty()) names.push_back(admitted.target.iqn);
+        const bool here = admitted.status == LoginStatus::success && !admitted.target.disks.empty();
+        if (here || !admitted.redirect.empty()) names.push_back(admitted.target.iqn);
     };
     for (const boot::Client& client : catalog_.clients()) show(admit_client(client, visitor));
     for (const boot::Target& target : catalog_.targets()) show(admit_shared(target, visitor));

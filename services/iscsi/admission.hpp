@@ -35,6 +35,8 @@ struct Admitted {
     std::string_view reason;  ///< of a refusal; static
     std::string_view remedy;  ///< what the administrator can do about it; static
     TargetRef target;
+    std::vector<std::string> chap;  ///< one of these users it has to be; none: nothing to prove
+    std::string redirect;           ///< "host:port", with LoginStatus::target_moved_temporarily
 };
 
 class AccessRules {

@@ -29,13 +29,14 @@ std::string print(const asio::ip::tcp::endpoint& endpoint) {
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<Shared> shared, asio::ip::tcp::socket socket, Spawn spawn)
+Connection::Connection(std::shared_ptr<Shared> shared, asio::ip::tcp::socket socket, Spawn spawn, TlsContext* tls)
     : shared_{std::move(shared)},
       strand_{socket.get_executor()},
       socket_{std::move(socket)},
       spawn_{std::move(spawn)},
       wake_{strand_, asio::steady_timer::time_point::max()},
-      endpoint_{shared_->limits, *this, *this, *this, shared_->buffers, *statistics_} {
+      endpoint_{shared_->limits, *this, *this, *this, shared_->buffers, *statistics_},
+      tls_{tls != nullptr ? std::make_unique<TlsStream>(*tls) : nullptr} {
     error_code ignored;
     const auto remote = socket_.remote_endpoint(ignored);
     peer_ = print(remote);
@@ -105,6 +106,7 @@ Endpoint::Progress Connection::pass() {
 }
 
 asio::awaitable<void> Connection::receive(bool& socket_drained) {
+    if (tls_) co_return co_await receive_tls();
     const auto want = endpoint_.want();
     std::size_t received = 0;
     error_code error;
@@ -161,6 +163,7 @@ void Connection::lose(std::string_view why) {
 // One gather write for all that is ready; no PDU waits for another one's disk.
 void Connection::flush() {
     endpoint_.set_time(Clock::now());
+    if (tls_) return flush_tls();
     while (!write_blocked_ && !lost_) {
         const std::span<iovec> pieces = endpoint_.to_send();
         if (pieces.empty()) return;
@@ -201,6 +204,7 @@ void Connection::settle() {
 // Nothing of a session may touch a disk after its end has been told: what is with a disk now has to come back first.
 asio::awaitable<void> Connection::wait_for_commands() {
     error_code ignored;
+    if (tls_) close_tls();
     socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
     socket_.close(ignored);
     if (Session* session = endpoint_.session()) session->abort_all();
@@ -220,7 +224,7 @@ void Connection::end() {
                   escaped(endpoint_.login()->identity().initiator_name), target_ ? target_->iqn() : "discovery", peer_, tsih_,
                   why_.empty() ? "logout" : why_, statistics_->commands.value(), statistics_->read_bytes.value(),
                   statistics_->written_bytes.value());
-    } else if (!endpoint_.failure().empty() && endpoint_.failure() != "not_admitted" && shared_->failures.allow()) {
+    } else if (!endpoint_.failure().empty() && endpoint_.failure() != "not_admitted" && !auth_failed_ && shared_->failures.allow()) {
         log::info("login.failed", "from={} reason={}", peer_, endpoint_.failure());
     }
     if (target_) target_->units().detach(nexus_);
@@ -303,6 +307,7 @@ void Connection::sweep() {
             session->ping();
         } else if (now - self->last_received_ > quiet_period) {
             self->endpoint_.trim();
+            if (self->tls_) self->tls_->trim();
         }
         self->settle();
     });

@@ -14,6 +14,7 @@
 #include "services/iscsi/accounting.hpp"
 #include "services/iscsi/endpoint.hpp"
 #include "services/iscsi/shared.hpp"
+#include "services/iscsi/tls.hpp"
 
 namespace diskless::iscsi {
 
@@ -21,8 +22,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
  public:
     using Spawn = std::function<void(asio::any_io_executor, std::function<asio::awaitable<void>()>)>;
 
-    /// `socket` has its own strand as executor. `spawn` starts a coroutine that the service joins.
-    Connection(std::shared_ptr<Shared> shared, asio::ip::tcp::socket socket, Spawn spawn);
+    /// `socket` has its own strand as executor. `spawn` starts a coroutine that the service joins. `tls`: the peer speaks TLS.
+    Connection(std::shared_ptr<Shared> shared, asio::ip::tcp::socket socket, Spawn spawn, TlsContext* tls = nullptr);
     ~Connection() override;
 
     /// From the first byte to the last; returns when nothing of this connection is left.
@@ -67,8 +68,18 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     void account();
     void end();
 
+    // The same over TLS
+    asio::awaitable<void> receive_tls();
+    [[nodiscard]] bool receive_ciphertext();
+    [[nodiscard]] bool take_plaintext();
+    void flush_tls();
+    void close_tls();
+
     // Endpoint's world
-    [[nodiscard]] wire::LoginStatus admit(const LoginIdentity& identity) override;
+    [[nodiscard]] Welcome admit(const LoginIdentity& identity) override;
+    [[nodiscard]] Welcome demand_proof(const std::vector<std::string>& users, const LoginIdentity& identity);
+    [[nodiscard]] std::string_view target_or_discovery() const noexcept;
+    void authentication_failed(std::string_view why, std::string_view user) override;
     void open_session(const Login& login) override;
     [[nodiscard]] std::optional<std::string> send_targets(std::string_view value) override;
     void abort_others(AbortScope scope) override;
@@ -94,11 +105,14 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
 
     std::shared_ptr<SessionStatistics> statistics_ = std::make_shared<SessionStatistics>();
     Endpoint endpoint_;
+    std::unique_ptr<TlsStream> tls_;
+    std::size_t tls_covered_ = 0;  // of what to_send() shows, so much is in tls_->outgoing()
     Admitted admitted_;
     std::shared_ptr<OpenTarget> target_;
     scsi::ITNexus nexus_;
     std::uint16_t tsih_ = 0;
     bool opening_ = false;
+    bool auth_failed_ = false;  // and told
 
     bool waiting_ = false;  // the loop waits for wake_
     bool reading_ = false;  // the loop waits for the peer

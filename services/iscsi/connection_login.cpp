@@ -1,4 +1,7 @@
 // Connection: what a login and a session ask of the world around them (EndpointHost).
+#include <openssl/rand.h>
+
+#include <array>
 #include <utility>
 
 #include "common/log.hpp"
@@ -14,6 +17,9 @@ using wire::LoginStatus;
 /// open-iscsi builds its ISIDs from Intel's OUI (type 0, 00 02 3d); firmware uses random numbers or its MAC.
 constexpr std::array open_iscsi_oui = {std::byte{0x00}, std::byte{0x02}, std::byte{0x3d}};
 
+/// Twice the 128 bits of the shortest algorithm, and short enough for any initiator's buffer.
+constexpr std::size_t challenge_bytes = 32;
+
 std::string initiator_port(const LoginIdentity& identity) {
     return fmt::format("{},i,0x{}", identity.initiator_name, print_isid(identity.isid));
 }
@@ -24,22 +30,62 @@ bool Connection::is_system() const noexcept {
     return std::ranges::equal(std::span{endpoint_.login()->identity().isid.octets}.first(open_iscsi_oui.size()), open_iscsi_oui);
 }
 
-LoginStatus Connection::admit(const LoginIdentity& identity) {
+Welcome Connection::admit(const LoginIdentity& identity) {
     if (identity.tsih != 0) {
-        return shared_->sessions.exists(identity) ? LoginStatus::too_many_connections : LoginStatus::session_does_not_exist;
+        return {.status = shared_->sessions.exists(identity) ? LoginStatus::too_many_connections : LoginStatus::session_does_not_exist};
     }
-    if (identity.type == SessionType::discovery) return LoginStatus::success;
+    if (identity.type == SessionType::discovery) return demand_proof(shared_->config.discovery_auth, identity);
     const auto catalog = shared_->catalog.get();
     const AccessRules rules{*catalog, shared_->addresses, shared_->config.target_prefix};
     admitted_ = rules.admit(identity.target_name, {.initiator_name = identity.initiator_name, .address = peer_address_});
-    if (admitted_.status != LoginStatus::success) {
+    if (admitted_.status == LoginStatus::success) return demand_proof(admitted_.chap, identity);
+    if (admitted_.status == LoginStatus::target_moved_temporarily) {
+        log::info("session.redirected", "initiator={} target={} from={} to={}", escaped(identity.initiator_name), admitted_.target.iqn,
+                  peer_, admitted_.redirect);
+        return {.status = admitted_.status, .moved_to = admitted_.redirect};
+    }
+    shared_->counters.refused.add();
+    if (shared_->refusals.allow()) {
+        log::warn("session.refused", "initiator={} target={} from={} reason={} remedy=\"{}\"", escaped(identity.initiator_name),
+                  escaped(identity.target_name), peer_, admitted_.reason, admitted_.remedy);
+    }
+    return {.status = admitted_.status};
+}
+
+/// What `users` mean for this login: nothing, one of their secrets, or to come back later after too many wrong ones.
+Welcome Connection::demand_proof(const std::vector<std::string>& users, const LoginIdentity& identity) {
+    if (users.empty()) return {};
+    if (shared_->auth.is_blocked(peer_address_, admitted_.target.iqn)) {
+        shared_->counters.auth_blocked.add();
         shared_->counters.refused.add();
         if (shared_->refusals.allow()) {
-            log::warn("session.refused", "initiator={} target={} from={} reason={} remedy=\"{}\"", escaped(identity.initiator_name),
-                      escaped(identity.target_name), peer_, admitted_.reason, admitted_.remedy);
+            log::warn("login.auth_blocked", "initiator={} target={} from={} remedy=\"correct the secret there, then wait {} s\"",
+                      escaped(identity.initiator_name), target_or_discovery(), peer_, AuthLimit::window.count());
         }
+        return {.status = LoginStatus::service_unavailable};
     }
-    return admitted_.status;
+    Welcome welcome{
+        .demand = {
+            .chap = true, .accounts = shared_->secrets.get()->of(users), .algorithms = shared_->config.chap_algorithms, .challenge = {}}};
+    std::array<std::byte, 1 + challenge_bytes> random{};
+    // Without random numbers nobody can prove anything: a challenge that is known is none.
+    if (RAND_bytes(reinterpret_cast<unsigned char*>(random.data()), random.size()) != 1) return {.status = LoginStatus::target_error};
+    welcome.demand.challenge = {.identifier = std::to_integer<std::uint8_t>(random[0]), .bytes = {random.begin() + 1, random.end()}};
+    return welcome;
+}
+
+std::string_view Connection::target_or_discovery() const noexcept {
+    return admitted_.target.iqn.empty() ? std::string_view{"discovery"} : admitted_.target.iqn;
+}
+
+void Connection::authentication_failed(std::string_view why, std::string_view user) {
+    auth_failed_ = true;
+    shared_->auth.failed(peer_address_, admitted_.target.iqn);
+    shared_->counters.auth_failed.add();
+    shared_->counters.refused.add();
+    if (!shared_->auth_failures.allow()) return;
+    log::warn("login.auth_failed", "initiator={} target={} user={} from={} reason={}",
+              escaped(endpoint_.login()->identity().initiator_name), target_or_discovery(), user.empty() ? "-" : escaped(user), peer_, why);
 }
 
 void Connection::open_session(const Login&) {
@@ -50,6 +96,7 @@ void Connection::open_session(const Login&) {
 /// Opens the target, drops a session that this one replaces, and only then lets the answer leave (RFC 7143 6.3.5).
 asio::awaitable<void> Connection::begin_session() {
     LoginIdentity identity = endpoint_.login()->identity();
+    shared_->auth.proven(peer_address_, admitted_.target.iqn);
     LoginStatus status = LoginStatus::success;
     std::string_view reason;
     SessionRegistry::Claim claim;

@@ -1,5 +1,6 @@
 #include "services/iscsi/login.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace diskless::iscsi {
@@ -81,8 +82,8 @@ LoginReply Login::receive(const wire::LoginRequest& request, std::string_view te
     if (!identified_) {
         if (auto refused = begin(*keys, admission, answer)) return *std::move(refused);
     }
-    if (auto refused = answer_keys(*keys, answer)) return *std::move(refused);
-    return advance(std::move(answer));
+    if (auto refused = answer_keys(*keys, admission, answer)) return *std::move(refused);
+    return advance(*keys, admission, std::move(answer));
 }
 
 // The leading request names initiator, session type and target (RFC 7143 6.3, 13.4-13.7, 13.21).
@@ -103,15 +104,28 @@ std::optional<LoginReply> Login::begin(const std::vector<wire::TextKey>& keys, A
         return refuse(LoginStatus::missing_parameter, "no_target_name");
     }
     if (identity_.type == SessionType::discovery) identity_.target_name.clear();
-    if (const LoginStatus status = admission.admit(identity_); status != LoginStatus::success) return refuse(status, "not_admitted");
+    Welcome welcome = admission.admit(identity_);
+    if (welcome.status != LoginStatus::success) {
+        LoginReply reply = refuse(welcome.status, welcome.reason);
+        // RFC 7143 11.13.5: without the group's tag here, where the target is to be found.
+        if (!welcome.moved_to.empty()) wire::append_text(reply.text, "TargetAddress", welcome.moved_to);
+        return reply;
+    }
     identified_ = true;
+    security_.demand(std::move(welcome.demand));
+    if (stage_ != Stage::security_negotiation && !security_.satisfied()) return unproven(admission, "security_stage_skipped");
     if (identity_.type == SessionType::normal) {
         wire::append_text(answer, "TargetPortalGroupTag", std::to_string(target_portal_group_tag));
     }
     return std::nullopt;
 }
 
-std::optional<LoginReply> Login::answer_keys(const std::vector<wire::TextKey>& keys, std::string& answer) {
+LoginReply Login::unproven(Admission& admission, std::string_view why) {
+    admission.authentication_failed(why, security_.user());
+    return refuse(LoginStatus::authentication_failure, why);
+}
+
+std::optional<LoginReply> Login::answer_keys(const std::vector<wire::TextKey>& keys, Admission& admission, std::string& answer) {
     for (const wire::TextKey& offer : keys) {
         // In one login a key is negotiated once; the exchange of an authentication method is its own affair.
         if (!seen_.emplace(offer.key).second) return refuse(LoginStatus::initiator_error, "key_twice");
@@ -120,7 +134,7 @@ std::optional<LoginReply> Login::answer_keys(const std::vector<wire::TextKey>& k
     }
     const bool securing = stage_ == Stage::security_negotiation;
     if (securing && security_.receive(keys, answer) == SecurityNegotiation::Outcome::failed) {
-        return refuse(LoginStatus::authentication_failure, "no_common_auth_method");
+        return unproven(admission, security_.failure());
     }
     for (const wire::TextKey& offer : keys) {
         if (securing && SecurityNegotiation::owns(offer.key)) continue;
@@ -133,9 +147,15 @@ std::optional<LoginReply> Login::answer_keys(const std::vector<wire::TextKey>& k
     return std::nullopt;
 }
 
-LoginReply Login::advance(std::string answer) {
+LoginReply Login::advance(const std::vector<wire::TextKey>& keys, Admission& admission, std::string answer) {
     if (!request_.transit) return {.response = response(), .text = std::move(answer)};
-    if (!security_.satisfied()) return refuse(LoginStatus::authentication_failure, "not_authenticated");
+    if (!security_.satisfied()) {
+        // T says that the initiator would be ready; our answer without T keeps it in the stage (RFC 7143 6.3). One that brings nothing
+        // towards its proof will not bring it later.
+        const bool proceeds = std::ranges::any_of(keys, [](const wire::TextKey& key) { return SecurityNegotiation::owns(key.key); });
+        if (!proceeds) return unproven(admission, "not_authenticated");
+        return {.response = response(), .text = std::move(answer)};
+    }
     if (request_.next_stage == Stage::full_feature_phase) {
         collected_ = std::move(answer);  // leaves with finish()
         return {.next = LoginReply::Next::complete};

@@ -29,11 +29,21 @@ struct LoginIdentity {
     std::uint16_t cid = 0;
 };
 
+/// The answer to whoever knocks.
+struct Welcome {
+    wire::LoginStatus status = wire::LoginStatus::success;
+    std::string_view reason = "not_admitted";  ///< of a refusal; static
+    SecurityDemand demand;
+    std::string moved_to;  ///< "host:port", with LoginStatus::target_moved_temporarily
+};
+
 class Admission {
  public:
     virtual ~Admission() = default;
-    /// LoginStatus::success, or why not. Called once per login, as soon as the names are known.
-    [[nodiscard]] virtual wire::LoginStatus admit(const LoginIdentity& identity) = 0;
+    /// Called once per login, as soon as the names are known.
+    [[nodiscard]] virtual Welcome admit(const LoginIdentity& identity) = 0;
+    /// The initiator has not proven what was demanded. `why` is static; `user` is what it calls itself, empty when it has not said.
+    virtual void authentication_failed(std::string_view why, std::string_view user) = 0;
 };
 
 struct LoginReply {
@@ -63,8 +73,9 @@ class Login {
  private:
     [[nodiscard]] std::optional<LoginReply> wrong_header(const wire::LoginRequest& request);
     [[nodiscard]] std::optional<LoginReply> begin(const std::vector<wire::TextKey>& keys, Admission& admission, std::string& answer);
-    [[nodiscard]] std::optional<LoginReply> answer_keys(const std::vector<wire::TextKey>& keys, std::string& answer);
-    [[nodiscard]] LoginReply advance(std::string answer);
+    [[nodiscard]] std::optional<LoginReply> answer_keys(const std::vector<wire::TextKey>& keys, Admission& admission, std::string& answer);
+    [[nodiscard]] LoginReply unproven(Admission& admission, std::string_view why);
+    [[nodiscard]] LoginReply advance(const std::vector<wire::TextKey>& keys, Admission& admission, std::string answer);
     [[nodiscard]] wire::LoginResponse response();
 
     Limits limits_;

@@ -173,6 +173,7 @@ void Negotiation::announce(std::string_view key, std::string_view value) noexcep
 
 std::optional<std::string> Negotiation::answer(std::string_view key, std::string_view value, NegotiationPhase phase) {
     const auto rule = std::ranges::find(rules, key, &Rule::key);
+    if (rule == rules.end() && key.starts_with("CHAP_")) return reject();  // of the security stage, which is over
     if (rule == rules.end()) return std::string{answer_not_understood};
     if (phase == NegotiationPhase::full_feature && !rule->in_full_feature) return reject();
     if (rule->irrelevant_in_discovery && type_ == SessionType::discovery) return std::string{answer_irrelevant};

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -46,6 +47,8 @@ Counters::Counters(CounterRegistry& registry)
       accepted{registry.counter("diskless_iscsi_connections_total")},
       logins{registry.counter("diskless_iscsi_logins_total")},
       refused{registry.counter("diskless_iscsi_logins_refused_total")},
+      auth_failed{registry.counter("diskless_iscsi_auth_failures_total")},
+      auth_blocked{registry.counter("diskless_iscsi_auth_blocked_total")},
       commands{registry.counter("diskless_iscsi_commands_total")},
       read_bytes{registry.counter("diskless_iscsi_read_bytes_total")},
       written_bytes{registry.counter("diskless_iscsi_written_bytes_total")},
@@ -59,6 +62,7 @@ struct IscsiService::Impl {
                             .limits = limits_of(config),
                             .catalog = deps.catalog,
                             .addresses = deps.addresses,
+                            .secrets = deps.secrets,
                             .observer = deps.observer,
                             .registry = deps.counters,
                             .counters = Counters{deps.counters},
@@ -66,20 +70,23 @@ struct IscsiService::Impl {
                             .sessions{config.max_sessions},
                             .buffers{config.buffer_bytes}}},
           acceptor{strand},
+          tls_acceptor{strand},
           tick{strand},
           group{strand, "iscsi"} {}
 
-    asio::awaitable<void> accept();
+    void listen(asio::ip::tcp::acceptor& at, Ipv4Address address, std::uint16_t port);
+    asio::awaitable<void> accept(asio::ip::tcp::acceptor& at, TlsContext* with);
     asio::awaitable<void> sweep();
     asio::awaitable<void> refresh();
     asio::awaitable<void> end_connections();
-    void begin(asio::ip::tcp::socket socket);
+    void begin(asio::ip::tcp::socket socket, TlsContext* with);
     [[nodiscard]] std::vector<std::shared_ptr<Connection>> live();
 
     const Lanes& lanes;
-    asio::any_io_executor strand;  // of acceptor, tick and connections
+    asio::any_io_executor strand;  // of acceptors, tick and connections
     std::shared_ptr<Shared> shared;
-    asio::ip::tcp::acceptor acceptor;
+    asio::ip::tcp::acceptor acceptor, tls_acceptor;
+    std::optional<TlsContext> tls;
     asio::steady_timer tick;
     TaskGroup group;
     std::vector<std::weak_ptr<Connection>> connections;
@@ -90,14 +97,21 @@ IscsiService::IscsiService(const config::Iscsi& config, Deps deps) : impl_{std::
 IscsiService::~IscsiService() = default;
 
 void IscsiService::bind(Ipv4Address address) {
-    const asio::ip::tcp::endpoint endpoint{asio::ip::address_v4{address.value}, impl_->shared->config.port};
+    const config::Iscsi& config = impl_->shared->config;
+    impl_->listen(impl_->acceptor, address, config.port);
+    if (config.tls_port == 0) return;
+    impl_->tls.emplace(config.tls_cert, config.tls_key, config.tls_client_ca);
+    impl_->listen(impl_->tls_acceptor, address, config.tls_port);
+}
+
+void IscsiService::Impl::listen(asio::ip::tcp::acceptor& at, Ipv4Address address, std::uint16_t port) {
+    const asio::ip::tcp::endpoint endpoint{asio::ip::address_v4{address.value}, port};
     error_code error;
-    auto& acceptor = impl_->acceptor;
-    if (!error) acceptor.open(endpoint.protocol(), error);
-    if (!error) acceptor.set_option(asio::socket_base::reuse_address{true}, error);
-    if (!error) acceptor.bind(endpoint, error);
-    if (!error) acceptor.listen(listen_backlog, error);
-    if (error) throw std::runtime_error{explain(error, address, impl_->shared->config.port)};
+    if (!error) at.open(endpoint.protocol(), error);
+    if (!error) at.set_option(asio::socket_base::reuse_address{true}, error);
+    if (!error) at.bind(endpoint, error);
+    if (!error) at.listen(listen_backlog, error);
+    if (error) throw std::runtime_error{explain(error, address, port)};
 }
 
 std::uint16_t IscsiService::port() const { return impl_->acceptor.local_endpoint().port(); }
@@ -105,7 +119,8 @@ std::uint16_t IscsiService::port() const { return impl_->acceptor.local_endpoint
 // Ended by stop(), never by cancellation: that would reach the nested coroutines across strands, which Boost 1.81 does not survive.
 asio::awaitable<void> IscsiService::run() {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    impl_->group.spawn(impl_->strand, [this] { return impl_->accept(); });
+    impl_->group.spawn(impl_->strand, [this] { return impl_->accept(impl_->acceptor, nullptr); });
+    if (impl_->tls) impl_->group.spawn(impl_->strand, [this] { return impl_->accept(impl_->tls_acceptor, &*impl_->tls); });
     co_await asio::co_spawn(impl_->strand, impl_->sweep(), asio::use_awaitable);
     co_await asio::co_spawn(impl_->strand, impl_->end_connections(), asio::use_awaitable);
     co_await impl_->group.join();
@@ -116,13 +131,14 @@ void IscsiService::stop() {
         impl->stopping = true;
         error_code ignored;
         impl->acceptor.close(ignored);
+        impl->tls_acceptor.close(ignored);
         impl->tick.cancel();
     });
 }
 
-asio::awaitable<void> IscsiService::Impl::accept() {
+asio::awaitable<void> IscsiService::Impl::accept(asio::ip::tcp::acceptor& at, TlsContext* with) {
     while (!stopping) {
-        auto [error, socket] = co_await acceptor.async_accept(lanes.next(), nothrow_await);
+        auto [error, socket] = co_await at.async_accept(lanes.next(), nothrow_await);
         if (stopping) break;
         if (error) {
             if (shared->failures.allow()) log::warn("iscsi.accept_failed", "error=\"{}\"", error.message());
@@ -130,11 +146,11 @@ asio::awaitable<void> IscsiService::Impl::accept() {
             co_await rest.async_wait(nothrow_await);
             continue;
         }
-        begin(std::move(socket));
+        begin(std::move(socket), with);
     }
 }
 
-void IscsiService::Impl::begin(asio::ip::tcp::socket socket) {
+void IscsiService::Impl::begin(asio::ip::tcp::socket socket, TlsContext* with) {
     shared->counters.accepted.add();
     std::erase_if(connections, [](const auto& connection) { return connection.expired(); });
     if (connections.size() >= shared->config.max_connections) {
@@ -144,7 +160,7 @@ void IscsiService::Impl::begin(asio::ip::tcp::socket socket) {
     auto spawn = [this](asio::any_io_executor on, std::function<asio::awaitable<void>()> body) {
         group.spawn(std::move(on), std::move(body));
     };
-    const auto connection = std::make_shared<Connection>(shared, std::move(socket), std::move(spawn));
+    const auto connection = std::make_shared<Connection>(shared, std::move(socket), std::move(spawn), with);
     connections.push_back(connection);
     group.spawn(connection->strand(), [connection] { return connection->run(); });
 }

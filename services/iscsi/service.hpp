@@ -8,6 +8,7 @@
 
 #include "boot/address_book.hpp"
 #include "boot/catalog.hpp"
+#include "boot/chap_secrets.hpp"
 #include "boot/event.hpp"
 #include "boot/session.hpp"
 #include "common/asio.hpp"
@@ -26,6 +27,7 @@ class IscsiService final : public boot::SessionList {
         const Lanes& lanes;
         boot::CurrentCatalog& catalog;
         boot::AddressBook& addresses;
+        boot::CurrentSecrets& secrets;
         CounterRegistry& counters;
         boot::BootObserver& observer;
         LunProvider& luns;

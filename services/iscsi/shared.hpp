@@ -3,13 +3,18 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "boot/address_book.hpp"
 #include "boot/catalog.hpp"
+#include "boot/chap_secrets.hpp"
 #include "boot/event.hpp"
 #include "common/counters.hpp"
 #include "config/config.hpp"
+#include "services/iscsi/auth_limit.hpp"
 #include "services/iscsi/buffer_pool.hpp"
 #include "services/iscsi/session_registry.hpp"
 #include "services/iscsi/target.hpp"
@@ -24,6 +29,8 @@ struct Counters {
     Counter& accepted;
     Counter& logins;
     Counter& refused;
+    Counter& auth_failed;
+    Counter& auth_blocked;
     Counter& commands;
     Counter& read_bytes;
     Counter& written_bytes;
@@ -42,11 +49,33 @@ class LogLimit {
     std::atomic<std::int64_t> last_s_{-1};
 };
 
+/// AuthLimit for all strands.
+class AuthGuard {
+ public:
+    [[nodiscard]] bool is_blocked(std::optional<Ipv4Address> from, std::string_view target) const {
+        const std::lock_guard lock{mutex_};
+        return limit_.is_blocked(from, target, AuthLimit::Clock::now());
+    }
+    void failed(std::optional<Ipv4Address> from, std::string_view target) {
+        const std::lock_guard lock{mutex_};
+        limit_.failed(from, target, AuthLimit::Clock::now());
+    }
+    void proven(std::optional<Ipv4Address> from, std::string_view target) {
+        const std::lock_guard lock{mutex_};
+        limit_.proven(from, target);
+    }
+
+ private:
+    mutable std::mutex mutex_;
+    AuthLimit limit_;
+};
+
 struct Shared {
     const config::Iscsi config;
     Limits limits;
     boot::CurrentCatalog& catalog;
     boot::AddressBook& addresses;
+    boot::CurrentSecrets& secrets;
     boot::BootObserver& observer;
     CounterRegistry& registry;
     Counters counters;
@@ -54,7 +83,9 @@ struct Shared {
     SessionRegistry sessions;
     BufferPool buffers;
     std::atomic<std::uint64_t> next_nexus{1};
+    AuthGuard auth;
     LogLimit refusals;
+    LogLimit auth_failures;
     LogLimit failures;
 };
 

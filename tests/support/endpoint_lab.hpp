@@ -36,6 +36,8 @@ class EndpointLab final : public iscsi::EndpointHost, public iscsi::TaskSink, pu
     }
     [[nodiscard]] std::vector<std::byte> take_output() { return std::exchange(output_, {}); }
 
+    iscsi::SecurityDemand demand;  ///< of every login; set it before the first byte
+    int failed_proofs = 0;
     iscsi::BufferPool buffers;
     std::shared_ptr<storage::MemoryDevice> disk;
     scsi::LunMap units;
@@ -66,7 +68,8 @@ class EndpointLab final : public iscsi::EndpointHost, public iscsi::TaskSink, pu
         }
     }
 
-    iscsi::wire::LoginStatus admit(const iscsi::LoginIdentity&) override { return iscsi::wire::LoginStatus::success; }
+    iscsi::Welcome admit(const iscsi::LoginIdentity&) override { return {.demand = demand}; }
+    void authentication_failed(std::string_view, std::string_view) override { ++failed_proofs; }
     void open_session(const iscsi::Login&) override { opening_ = true; }
     std::optional<std::string> send_targets(std::string_view value) override {
         if (value == "All") return std::string(20000, 'x');  // long enough for several pieces

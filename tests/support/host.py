@@ -56,6 +56,11 @@ class Host:
         return subprocess.run(full, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False,
                               env={**os.environ, "LC_ALL": "C"})
 
+    def start(self, command: Sequence[str | Path]) -> None:
+        """Starts a program that runs until the host is gone."""
+        full = ["ip", "netns", "exec", self.namespace, "setpriv", "--pdeathsig", "KILL", *map(str, command)]
+        self._processes.append(subprocess.Popen(full, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
     def popen(self, command: Sequence[str | Path]) -> subprocess.Popen[str]:
         """Runs beside the test, which waits for it or kills it."""
         return subprocess.Popen(["ip", "netns", "exec", self.namespace, "setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL,

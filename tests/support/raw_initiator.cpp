@@ -11,6 +11,9 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "services/iscsi/chap.hpp"
+#include "services/iscsi/wire/text_keys.hpp"
+
 namespace diskless::test {
 namespace {
 
@@ -151,6 +154,37 @@ wire::LoginResponse RawInitiator::login(const std::string& initiator, const std:
     login_text = answer->text();
     exp_stat_sn = response.numbers.stat_sn + 1;
     if (response.status == wire::LoginStatus::success) digests = {.header = wants_header_digest, .data = wants_data_digest};
+    return response;
+}
+
+wire::LoginResponse RawInitiator::login_chap(const std::string& initiator, const std::string& target, const std::string& user,
+                                             const std::string& secret, Keys* target_proof) {
+    wire::LoginRequest request{
+        .next_stage = wire::Stage::security_negotiation, .isid = {{std::byte{0x80}}}, .initiator_task_tag = next_tag++, .cmd_sn = cmd_sn};
+    wire::LoginResponse response;
+    const auto say = [&](const Keys& keys) {
+        request.exp_stat_sn = exp_stat_sn;
+        send(make_pdu(request, text_segment(keys)));
+        const auto answer = receive();
+        if (!answer) throw std::runtime_error{"the target closed the connection instead of answering the login"};
+        response = wire::LoginResponse::decode(answer->bhs);
+        login_text = answer->text();
+        exp_stat_sn = response.numbers.stat_sn + 1;
+        return response.status == wire::LoginStatus::success;
+    };
+    Keys first{{"InitiatorName", initiator}, {"SessionType", target.empty() ? "Discovery" : "Normal"}, {"AuthMethod", "CHAP,None"}};
+    if (!target.empty()) first.emplace_back("TargetName", target);
+    if (!say(first) || !say({{"CHAP_A", "5"}})) return response;
+    const auto question = wire::parse_text(login_text).value();
+    const auto identifier = static_cast<std::uint8_t>(wire::parse_number(wire::find_key(question, "CHAP_I").value()).value());
+    const auto challenge = iscsi::parse_binary(wire::find_key(question, "CHAP_C").value()).value();
+    const auto proof = iscsi::chap_response(iscsi::ChapAlgorithm::md5, identifier, secret, challenge);
+    Keys last{{"CHAP_N", user}, {"CHAP_R", iscsi::print_binary(proof)}};
+    if (target_proof != nullptr) last.insert(last.end(), {{"CHAP_I", "3"}, {"CHAP_C", "0x0102030405060708090a0b0c0d0e0f10"}});
+    request.transit = true;
+    request.next_stage = wire::Stage::full_feature_phase;
+    if (!say(last) || target_proof == nullptr) return response;
+    for (const auto& [key, value] : wire::parse_text(login_text).value()) target_proof->emplace_back(key, value);
     return response;
 }
 

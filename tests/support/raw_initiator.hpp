@@ -58,6 +58,9 @@ class RawInitiator {
     /// One login request with these keys straight to full feature phase; the response as it came.
     [[nodiscard]] wire::LoginResponse login(const std::string& initiator, const std::string& target, Keys further = {},
                                             wire::Isid isid = {{std::byte{0x80}}});
+    /// The same by way of CHAP with MD5; mutual when `target_proof` is given: then it gets what the target answers to our challenge.
+    [[nodiscard]] wire::LoginResponse login_chap(const std::string& initiator, const std::string& target, const std::string& user,
+                                                 const std::string& secret, Keys* target_proof = nullptr);
     std::string login_text;  ///< what the target answered
 
     [[nodiscard]] wire::ScsiCommand command(std::vector<std::uint8_t> cdb, std::uint32_t expected, bool read, bool write);

@@ -27,6 +27,7 @@ class Declared:
     number: int  # the last byte of its MAC, its UUID and its address
     disk: Path
     boot: str = "sanboot"
+    keys: str = ""  # further lines of its table
 
     @property
     def mac(self) -> str:
@@ -55,7 +56,7 @@ class Declared:
         ]
         if self.boot == "kernel":
             lines.append('cmdline = "root=LABEL=root ro ip=dhcp {iscsi} console=ttyS0,115200 net.ifnames=0 panic=10 init=/sbin/diskless-demo"')
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, self.keys]) + "\n"
 
 
 @dataclass

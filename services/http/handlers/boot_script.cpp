@@ -28,12 +28,17 @@ Routes::Handler boot_script_handler(const Deps& deps) {
             if (!mac) return plain(beast_http::status::bad_request, "mac is no MAC address; write for example mac=52-54-00-12-34-01");
             client = catalog->by_mac(*mac);
         }
-        if (client == nullptr) client = boot::client_at(*catalog, deps.addresses, asked.peer);
+        const boot::Client* const sits_there = boot::client_at(*catalog, deps.addresses, asked.peer);
+        if (client == nullptr) client = sits_there;
         if (client == nullptr && !deps.serves_unknown) {
             return plain(beast_http::status::not_found,
                          "nobody declared this machine; add a [[client]] with its MAC, or see [unknown_clients]");
         }
-        Answer answer{.text = boot::ipxe_script(client, deps.server)};
+        // Anybody may ask for any client's script; what is secret in it goes to the address of that client alone.
+        const auto secrets = deps.secrets.get();
+        const boot::ChapAccount* account = nullptr;
+        if (client != nullptr && client == sits_there && !client->chap.empty()) account = secrets->find(client->chap.front());
+        Answer answer{.text = boot::ipxe_script(client, deps.server, account)};
         answer.headers.set(beast_http::field::content_type, "text/plain; charset=utf-8");
         answer.headers.set(beast_http::field::cache_control, "no-store");
         const std::string detail =

@@ -130,6 +130,33 @@ TEST_CASE("scripts: every method says what it means") {
     }
 }
 
+TEST_CASE("a disk that wants a secret: the script brings it, and says so where it must not") {
+    const ChapAccount one_way{"desk-user", "a-desk's-secret", "", ""};
+    const ChapAccount mutual{"desk-user", "a-desk's-secret", "server", "the-server's-one"};
+    for (const BootMethod method : {BootMethod::sanboot, BootMethod::kernel, BootMethod::menu}) {
+        Client client = desk(method);
+        client.chap = {"desk-user"};
+        const std::string script = ipxe_script(&client, server, &one_way);
+        CHECK(script.contains(
+            "set initiator-iqn iqn.2026-11.lan.lab.initiator:desk-01\nset username desk-user\nset password a-desk's-secret\n"));
+        CHECK_FALSE(script.contains("reverse"));
+        CHECK(ipxe_script(&client, server, &mutual).contains("\nset reverse-username server\nset reverse-password the-server's-one\n"));
+        const std::string without = ipxe_script(&client, server);
+        CHECK_FALSE(without.contains("set username"));
+        CHECK(without.contains("echo diskless: the disk wants a secret"));
+    }
+    Client client = desk(BootMethod::kernel);
+    client.kernel.cmdline = "{iscsi}";
+    CHECK(expand_cmdline(client, server, &mutual)
+              .ends_with(" iscsi_username=desk-user iscsi_password=a-desk's-secret iscsi_in_username=server "
+                         "iscsi_in_password=the-server's-one"));
+    client.kernel.cmdline = "{dracut}";
+    CHECK(expand_cmdline(client, server, &mutual)
+              .ends_with(" rd.iscsi.username=desk-user rd.iscsi.password=a-desk's-secret rd.iscsi.in.username=server "
+                         "rd.iscsi.in.password=the-server's-one"));
+    CHECK_FALSE(expand_cmdline(client, server).contains("username"));
+}
+
 TEST_CASE("the command line's words are replaced once each, unknown ones stay") {
     Client client = desk(BootMethod::kernel);
     client.kernel.cmdline = "a={client} {unknown} {address} {iscsi";

@@ -199,17 +199,24 @@ TEST_CASE("the shipped sample loads as it is, and with every example switched on
     const Sandbox sandbox;
     sandbox.file("data/images/debian-12.qcow2");
     sandbox.file("data/boot/kiosk.ipxe");
-    for (const char* name : {"srv/old.img", "srv/node-02.img", "cert.pem", "key.pem"}) sandbox.file(name);
+    for (const char* name : {"srv/old.img", "srv/node-02.img", "cert.pem", "key.pem", "clients.pem"}) sandbox.file(name);
+    sandbox.text("chap.secrets",
+                 "node-02 twelve-characters\nanna twelve-characters-of-hers\nzoe another-dozen-of-them\nadmin and-one-more-dozen\n");
     std::string text = std::regex_replace(whole_file(shipped), std::regex{"(^|\n)#(?=[^ \n])"}, "$1");
     text = replaced(std::move(text), "\n# ", "\n#");  // prose stays a comment
     text = replaced(std::move(text), "\n#           {", "\n            {");
     text = replaced(std::move(text), "/var/lib/diskless", (sandbox.path() / "data").native());
     text = replaced(std::move(text), "/srv/disks", (sandbox.path() / "srv").native());
     text = replaced(std::move(text), "/etc/diskless/tls", sandbox.path().native());
+    text = replaced(std::move(text), "/etc/diskless/chap.secrets", (sandbox.path() / "chap.secrets").native());
     REQUIRE(findings_in(text) == "");
     const Config config = parse(text, "diskless.toml");
     CHECK(config.declared.clients.size() == 3);
-    CHECK(config.declared.targets.size() == 1);
+    CHECK(config.declared.targets.size() == 2);
+    CHECK(config.declared.targets[0].addresses.at(0).text() == "192.168.77.0-192.168.77.255");
+    CHECK(config.declared.targets[0].chap == std::vector<std::string>{"anna", "zoe"});
+    CHECK(config.declared.targets[1].redirect == "192.168.77.2:3260");
+    CHECK(config.secrets.accounts().size() == 4);
     CHECK(config.http.tls_key == sandbox.path() / "key.pem");
 
     SUBCASE("and what it calls a default is one") {

@@ -1,6 +1,7 @@
 // A folder of its own for a test: files to name in a configuration, gone when the test is over.
 #pragma once
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -33,6 +34,14 @@ class Sandbox {
         std::filesystem::create_directories(file.parent_path());
         std::ofstream{file}.put('x');
         std::filesystem::resize_file(file, size_bytes);
+    }
+
+    /// For its owner only, unless the mode says otherwise.
+    void text(const std::filesystem::path& name, std::string_view text, ::mode_t mode = 0600) const {
+        const auto file = path_ / name;
+        std::filesystem::create_directories(file.parent_path());
+        std::ofstream{file} << text;
+        ::chmod(file.c_str(), mode);
     }
 
  private:

@@ -29,6 +29,8 @@ CatalogData everything() {
          .address = Ipv4Address::parse("192.168.77.11"),
          .group = "desks",
          .initiators = {"iqn.1993-08.org.debian:*", "iqn.1991-05.com.microsoft:a"},
+         .addresses = {*Ipv4Range::parse("10.0.0.5-10.0.0.9")},
+         .chap = {"desk-01"},
          .settings = {.disks = std::vector<Disk>{{2, boot::FileSource{"/srv/old.img", 0}, boot::DiskMode::read_only, "the old disk"},
                                                  {0, boot::ImageSource{"debian-12@3"}, boot::DiskMode::ephemeral, ""},
                                                  {1, boot::BlankSource{std::uint64_t{20} << 30}, boot::DiskMode::persistent, ""}}},
@@ -42,6 +44,9 @@ CatalogData everything() {
     data.targets = {{"scratch",
                      {{0, boot::FileSource{"disks/scratch.img", std::uint64_t{100} << 30}, boot::DiskMode::shared, "scratch space"}},
                      {"*"},
+                     {*Ipv4Range::parse("192.168.77.0-192.168.77.255"), *Ipv4Range::parse("10.0.0.5")},
+                     {"zoe", "anna"},
+                     "san2.lan:3260",
                      true}};
     return data;
 }

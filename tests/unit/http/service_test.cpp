@@ -44,6 +44,7 @@ class Serving {
                                            .files = *files,
                                            .catalog = catalog,
                                            .addresses = addresses,
+                                           .secrets = secrets,
                                            .counters = counters,
                                            .observer = observed,
                                            .server = {.address = loopback, .target_prefix = "iqn.2026-11.lan.lab"},
@@ -89,6 +90,7 @@ class Serving {
         .clients = {
             {.name = "desk-01", .macs = {desk_mac}, .address = loopback, .settings = {.disks = std::vector<boot::Disk>{{.lun = 0}}}}}})};
     boot::AddressBook addresses;
+    boot::CurrentSecrets secrets;
     Observed observed;
     std::optional<storage::BootFiles> files;
     std::optional<http::HttpService> service;
@@ -142,6 +144,27 @@ TEST_CASE("scripts are for machines we know; health and metrics for everybody") 
     REQUIRE(serving.observed.events.size() == 2);
     CHECK(serving.observed.events[0].step == boot::Step::script);
     CHECK(serving.observed.events[0].mac == desk_mac);
+}
+
+TEST_CASE("a secret goes to the machine it is for, at its own address, and nowhere else") {
+    Serving serving;
+    const auto declare = [&](std::optional<Ipv4Address> address) {
+        boot::CatalogData data = serving.catalog.get()->data();
+        data.clients[0].chap = {"desk-user"};
+        data.clients[0].address = address;
+        serving.catalog.replace(std::make_shared<const boot::Catalog>(std::move(data)));
+    };
+    serving.secrets.replace(boot::ChapSecrets{{{"desk-user", "a-desk-s-secret", "", ""}}});
+    const auto tells = [&](const char* path) { return serving.get(path).contains("a-desk-s-secret"); };
+    declare(loopback);
+    CHECK(tells("/boot.ipxe?mac=52-54-00-12-34-01"));
+    CHECK(tells("/boot.ipxe"));
+    declare(Ipv4Address{0x0a000001});  // it sits elsewhere: whoever asks from here is somebody else
+    CHECK_FALSE(tells("/boot.ipxe?mac=52-54-00-12-34-01"));
+    declare(std::nullopt);  // nobody knows where it sits
+    CHECK_FALSE(tells("/boot.ipxe?mac=52-54-00-12-34-01"));
+    serving.addresses.bind(loopback, desk_mac);
+    CHECK(tells("/boot.ipxe?mac=52-54-00-12-34-01"));
 }
 
 TEST_CASE("keep-alive: several requests on one connection, pipelined too") {

@@ -17,11 +17,12 @@ struct Door : Admission {
     LoginStatus status = LoginStatus::success;
     LoginIdentity asked;
     int times = 0;
-    LoginStatus admit(const LoginIdentity& identity) override {
+    Welcome admit(const LoginIdentity& identity) override {
         asked = identity;
         ++times;
-        return status;
+        return {.status = status};
     }
+    void authentication_failed(std::string_view, std::string_view) override {}
 };
 
 std::string text(const Keys& keys) { return std::string{as_text(test::text_segment(keys))}; }

@@ -3,6 +3,7 @@
 
 #include "boot/plan.hpp"
 #include "services/iscsi/admission.hpp"
+#include "services/iscsi/auth_limit.hpp"
 #include "services/iscsi/buffer_pool.hpp"
 #include "services/iscsi/command_window.hpp"
 #include "services/iscsi/data_transfer.hpp"
@@ -172,6 +173,85 @@ TEST_CASE("buffer pool: size classes, its maximum, the overdraft, and who waits"
     CHECK(waiter.called == 1);
     CHECK_FALSE(pool.somebody_waits());
     pool.trim();
+}
+
+using namespace std::chrono_literals;
+
+TEST_CASE("failed proofs: who has to wait, for how long, and who has not") {
+    AuthLimit limit;
+    const Ipv4Address here{0xc0a84d0b}, elsewhere{0xc0a84d0c};
+    const AuthLimit::Time start{};
+    const auto fail = [&](unsigned times, std::string_view target, AuthLimit::Time at) {
+        for (unsigned i = 0; i < times; ++i) limit.failed(here, target, at);
+    };
+    fail(AuthLimit::max_at_target - 1, "a", start);
+    CHECK_FALSE(limit.is_blocked(here, "a", start));
+    SUBCASE("one more is one too many, there and until the window is over") {
+        fail(1, "a", start);
+        CHECK(limit.is_blocked(here, "a", start));
+        CHECK(limit.is_blocked(here, "a", start + AuthLimit::window - 1ms));
+        CHECK_FALSE(limit.is_blocked(here, "a", start + AuthLimit::window));
+        CHECK_FALSE(limit.is_blocked(here, "b", start));
+        CHECK_FALSE(limit.is_blocked(elsewhere, "a", start));
+        CHECK_FALSE(limit.is_blocked(std::nullopt, "a", start));
+    }
+    SUBCASE("a proof forgives") {
+        limit.proven(here, "a");
+        fail(1, "a", start);
+        CHECK_FALSE(limit.is_blocked(here, "a", start));
+    }
+    SUBCASE("a later window counts anew") {
+        fail(1, "a", start + AuthLimit::window);
+        CHECK_FALSE(limit.is_blocked(here, "a", start + AuthLimit::window));
+    }
+    SUBCASE("going from target to target") {
+        for (const char* target : {"b", "c", "d", "e"}) fail(AuthLimit::max_at_target - 1, target, start);
+        CHECK(limit.is_blocked(here, "f", start));
+        CHECK_FALSE(limit.is_blocked(elsewhere, "f", start));
+    }
+    SUBCASE("the table is bounded, and what began last is remembered") {
+        for (std::uint32_t i = 0; i < 2 * AuthLimit::max_entries; ++i) limit.failed(Ipv4Address{i}, "a", start + 1ms * i / 1000);
+        CHECK(limit.size() <= AuthLimit::max_entries);
+        for (unsigned i = 0; i < AuthLimit::max_at_target; ++i) limit.failed(elsewhere, "a", start + 20s);
+        CHECK(limit.is_blocked(elsewhere, "a", start + 20s));
+    }
+}
+
+TEST_CASE("access rules: ranges of addresses, and targets that have moved") {
+    boot::CatalogData data;
+    data.clients = {
+        {.name = "desk", .macs = {*MacAddress::parse("52:54:00:12:34:01")}, .addresses = {*Ipv4Range::parse("10.0.0.5-10.0.0.9")}}};
+    data.clients[0].settings.disks = std::vector<boot::Disk>{{.lun = 0}};
+    data.targets = {{.name = "lab", .luns = {{.lun = 0}}, .initiators = {"*"}, .addresses = {*Ipv4Range::parse("10.0.0.0-10.0.0.255")}},
+                    {.name = "moved", .initiators = {"iqn.t.initiator:*"}, .redirect = "san:3260"}};
+    boot::AddressBook addresses;
+    const std::string own = boot::initiator_name("iqn.t", "desk");
+    const auto admit = [&](std::string_view target, std::optional<Ipv4Address> from, std::string_view name = "") {
+        const boot::Catalog catalog{data};
+        const AccessRules rules{catalog, addresses, "iqn.t"};
+        return rules.admit(target, {name.empty() ? std::string_view{own} : name, from}).status;
+    };
+    const auto at = [](std::string_view text) { return Ipv4Address::parse(text); };
+    constexpr auto success = wire::LoginStatus::success;
+    constexpr auto refused = wire::LoginStatus::authorization_failure;
+    CHECK(admit("iqn.t:desk", at("10.0.0.5")) == success);
+    CHECK(admit("iqn.t:desk", at("10.0.0.9")) == success);
+    CHECK(admit("iqn.t:desk", at("10.0.0.10")) == refused);  // nobody knows where the client is, but this is not where it may be
+    CHECK(admit("iqn.t:desk", std::nullopt) == refused);
+    data.clients[0].address = at("10.0.1.1");
+    CHECK(admit("iqn.t:desk", at("10.0.1.1")) == success);
+    CHECK(admit("iqn.t:desk", at("10.0.0.5")) == success);
+    CHECK(admit("iqn.t:lab", at("10.0.0.0")) == success);
+    CHECK(admit("iqn.t:lab", at("10.0.1.0")) == refused);
+    CHECK(admit("iqn.t:lab", std::nullopt) == refused);
+    CHECK(admit("iqn.t:moved", at("10.9.9.9")) == wire::LoginStatus::target_moved_temporarily);
+    CHECK(admit("iqn.t:moved", at("10.9.9.9"), "iqn.other") == refused);
+    const boot::Catalog catalog{data};
+    const AccessRules rules{catalog, addresses, "iqn.t"};
+    using Names = std::vector<std::string>;
+    CHECK(rules.visible_targets({own, at("10.0.0.7")}) == Names{"iqn.t:desk", "iqn.t:lab", "iqn.t:moved"});
+    CHECK(rules.visible_targets({own, at("10.9.9.9")}) == Names{"iqn.t:moved"});
+    CHECK(rules.visible_targets({"iqn.other", at("10.9.9.9")}).empty());
 }
 
 TEST_CASE("access rules") {

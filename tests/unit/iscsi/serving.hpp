@@ -88,7 +88,7 @@ class Serving {
         wanted.port = 0;
         wanted.target_prefix = prefix;
         service = std::make_unique<iscsi::IscsiService>(
-            wanted, iscsi::IscsiService::Deps{runtime_.lanes(), catalog, addresses, counters, observer, luns});
+            wanted, iscsi::IscsiService::Deps{runtime_.lanes(), catalog, addresses, secrets, counters, observer, luns});
         service->bind(Ipv4Address{0x7f000001});
         ended_ = asio::co_spawn(runtime_.executor(), service->run(), asio::use_future);
         thread_ = std::thread{[this] { runtime_.run(); }};
@@ -118,6 +118,7 @@ class Serving {
  public:
     boot::CurrentCatalog catalog{std::make_shared<boot::Catalog>(two_clients())};
     boot::AddressBook addresses;
+    boot::CurrentSecrets secrets;
     CounterRegistry counters;
     RecordingObserver observer;
     MemoryLuns luns;
