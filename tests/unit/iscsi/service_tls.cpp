@@ -30,12 +30,13 @@ class Tunnel {
  public:
     Tunnel(const Party& authority, const Party* own, std::uint16_t port) : client_{authority, own} {
         outer_.connect({asio::ip::address_v4::loopback(), port});
+        outer_descriptor_ = outer_.native_handle();
         thread_ = std::thread{[this] { carry(); }};
     }
     Tunnel(const Tunnel&) = delete;
     Tunnel& operator=(const Tunnel&) = delete;
     ~Tunnel() {
-        ::shutdown(outer_.native_handle(), SHUT_RDWR);
+        ::shutdown(outer_descriptor_, SHUT_RDWR);
         thread_.join();
     }
     [[nodiscard]] std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
@@ -66,13 +67,14 @@ class Tunnel {
                 if (!error) (void)SSL_write_ex(client_.ssl, piece.data(), n, &n);
             }
         }
-        inner_.close(error);
-        outer_.close(error);
+        inner_.shutdown(tcp::socket::shutdown_both, error);
+        outer_.shutdown(tcp::socket::shutdown_both, error);
     }
 
     asio::io_context context_;
     tcp::acceptor acceptor_{context_, any_port};
     tcp::socket inner_{context_}, outer_{context_};
+    int outer_descriptor_ = -1;  // the sockets themselves belong to the thread
     TlsClient client_;
     std::thread thread_;
 };
