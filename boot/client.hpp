@@ -51,6 +51,12 @@ struct Disk {
     std::variant<ImageSource, BlankSource, FileSource> source;
     DiskMode mode = DiskMode::persistent;
     std::string description;
+    // What the disk says of itself to initiators.
+    std::uint32_t block_bytes = 512;            ///< 512 or 4096
+    std::uint32_t physical_block_bytes = 4096;  ///< a power of two from block_bytes to 4096
+    bool thin = true;                           ///< space that is unmapped is given back
+    bool sanitize = false;                      ///< SANITIZE may wipe it
+    bool removable = false;                     ///< its medium can be ejected and loaded
     friend bool operator==(const Disk&, const Disk&) = default;
 };
 inline constexpr std::uint16_t max_lun = 255;  // single-level, peripheral addressing (SAM-5 4.7.5)

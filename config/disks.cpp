@@ -12,7 +12,8 @@ namespace {
 using boot::BootMethod;
 using boot::DiskMode;
 
-constexpr std::uint64_t block_bytes = 512;
+constexpr std::uint32_t block_bytes = 512;
+constexpr std::uint32_t max_block_bytes = 4096;
 
 constexpr std::array<Choice<BootMethod>, 5> boot_methods{{{"sanboot", BootMethod::sanboot},
                                                           {"kernel", BootMethod::kernel},
@@ -65,6 +66,30 @@ void read_source(TableReader& table, boot::Disk& disk, DiskPlaces& places) {
     }
 }
 
+Place read_block_size(TableReader& table, std::string_view key, std::uint32_t& bytes) {
+    std::uint32_t wanted = bytes;
+    const Place place = table.whole(key, wanted, block_bytes, max_block_bytes);
+    if (!place) return place;
+    if (wanted == block_bytes || wanted == max_block_bytes) {
+        bytes = wanted;
+    } else {
+        table.findings().add(place, fmt::format("{} is {}", key, wanted), "write 512 or 4096");
+    }
+    return place;
+}
+
+/// What the disk says of itself to initiators.
+void read_profile(TableReader& table, boot::Disk& disk) {
+    const Place block = read_block_size(table, "block_size", disk.block_bytes);
+    const Place physical = read_block_size(table, "physical_block_size", disk.physical_block_bytes);
+    if (block && physical && disk.physical_block_bytes < disk.block_bytes)
+        table.findings().add(physical, "physical_block_size is less than block_size", "write the same, or leave it out");
+    disk.physical_block_bytes = std::max(disk.physical_block_bytes, disk.block_bytes);
+    table.boolean("thin", disk.thin);
+    table.boolean("removable", disk.removable);
+    table.boolean("sanitize", disk.sanitize);
+}
+
 boot::Disk read_disk(TableReader& table, DiskPlaces& places) {
     boot::Disk disk;
     places.disk = table.place();
@@ -72,6 +97,7 @@ boot::Disk read_disk(TableReader& table, DiskPlaces& places) {
     places.lun = table.whole("lun", disk.lun, 0, boot::max_lun);
     read_source(table, disk, places);
     table.text("description", disk.description);
+    read_profile(table, disk);
     return disk;
 }
 

@@ -56,6 +56,11 @@ boot::Disk disk_of(const Statement& row) {
     if (source == "blank") disk.source = boot::BlankSource{size_bytes};
     if (source == "file") disk.source = boot::FileSource{row.text(5), size_bytes};
     disk.mode = must(boot::disk_mode(row.text(7)), "disk mode", row.text(7));
+    disk.block_bytes = static_cast<std::uint32_t>(row.integer(9));
+    disk.physical_block_bytes = static_cast<std::uint32_t>(row.integer(10));
+    disk.thin = row.integer(11) != 0;
+    disk.removable = row.integer(12) != 0;
+    disk.sanitize = row.integer(13) != 0;
     return disk;
 }
 
@@ -71,7 +76,8 @@ void read_disks(Connection& connection, boot::CatalogData& data) {
     const auto groups = index_of(data.groups);
     const auto targets = index_of(data.targets);
     Statement row = connection.statement(
-        "SELECT client, group_name, target, lun, source, name, size_bytes, mode, description FROM disks ORDER BY position");
+        "SELECT client, group_name, target, lun, source, name, size_bytes, mode, description, block_bytes, physical_block_bytes, thin, "
+        "removable, sanitize FROM disks ORDER BY position");
     while (row.step()) {
         if (!row.is_null(0)) {
             if (auto& disks = clients.at(row.text(0))->settings.disks) disks->push_back(disk_of(row));
@@ -133,10 +139,10 @@ void insert_disks(Connection& connection, const Owner& owner, const std::vector<
         }
         connection
             .statement(
-                "INSERT INTO disks (client, group_name, target, position, lun, source, name, size_bytes, mode, description) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-            .run(owner.client, owner.group, owner.target, i, disk.lun, source, name, size_bytes, boot::name_of(disk.mode),
-                 disk.description);
+                "INSERT INTO disks (client, group_name, target, position, lun, source, name, size_bytes, mode, description, "
+                "block_bytes, physical_block_bytes, thin, removable, sanitize) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            .run(owner.client, owner.group, owner.target, i, disk.lun, source, name, size_bytes, boot::name_of(disk.mode), disk.description,
+                 disk.block_bytes, disk.physical_block_bytes, disk.thin ? 1 : 0, disk.removable ? 1 : 0, disk.sanitize ? 1 : 0);
     }
 }
 

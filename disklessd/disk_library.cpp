@@ -63,6 +63,14 @@ bool is_qcow2(const std::filesystem::path& path) {
     return in.read(magic.data(), magic.size()) && std::string_view{magic.data(), magic.size()} == "QFI\xfb";
 }
 
+storage::RawOptions options_of(const boot::Disk& disk, bool read_only, std::uint64_t create_bytes = 0) {
+    return {.read_only = read_only,
+            .create_bytes = create_bytes,
+            .logical_block_bytes = disk.block_bytes,
+            .physical_block_bytes = disk.physical_block_bytes,
+            .thin = disk.thin};
+}
+
 }  // namespace
 
 DiskLibrary::DiskLibrary(std::filesystem::path data_dir, std::shared_ptr<storage::Backend> backend)
@@ -110,11 +118,11 @@ std::shared_ptr<storage::BlockDevice> DiskLibrary::open_disk(const boot::Catalog
     if (const auto* file = std::get_if<boot::FileSource>(&disk.source)) {
         const auto path = under_data_dir(file->path);
         if (!file->path.is_absolute()) std::filesystem::create_directories(path.parent_path());
-        return open_file(path, {.read_only = read_only, .create_bytes = file->size_bytes});
+        return open_file(path, options_of(disk, read_only, file->size_bytes));
     }
     if (const auto* blank = std::get_if<boot::BlankSource>(&disk.source)) {
         std::filesystem::create_directories(data_dir_ / "disks");
-        return open_file(disk_path(owner, disk), {.read_only = read_only, .create_bytes = blank->size_bytes});
+        return open_file(disk_path(owner, disk), options_of(disk, read_only, blank->size_bytes));
     }
     const std::string& reference = std::get<boot::ImageSource>(disk.source).image;
     const boot::Image* image = catalog.image(std::string_view{reference}.substr(0, reference.find('@')));
@@ -127,8 +135,8 @@ std::shared_ptr<storage::BlockDevice> DiskLibrary::open_disk(const boot::Catalog
         throw std::runtime_error{
             "mode \"ephemeral\" needs copy-on-write disks, which this version does not have; use \"persistent\" or \"read-only\""};
     }
-    if (read_only || disk.mode == boot::DiskMode::shared) return open_file(path, {.read_only = true});
-    return open_file(private_copy(path, owner, disk), {});
+    if (read_only || disk.mode == boot::DiskMode::shared) return open_file(path, options_of(disk, true));
+    return open_file(private_copy(path, owner, disk), options_of(disk, false));
 }
 
 std::shared_ptr<storage::BlockDevice> DiskLibrary::open_file(const std::filesystem::path& path, const storage::RawOptions& options) {

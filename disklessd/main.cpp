@@ -7,9 +7,9 @@
 #include <string>
 
 #include "common/log.hpp"
+#include "common/version.hpp"
 #include "config/config.hpp"
 #include "disklessd/server.hpp"
-#include "common/version.hpp"
 
 namespace {
 

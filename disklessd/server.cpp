@@ -17,18 +17,19 @@
 #include "common/task_group.hpp"
 #include "common/text.hpp"
 #include "common/timeout.hpp"
+#include "common/version.hpp"
 #include "db/boots.hpp"
 #include "db/catalog.hpp"
 #include "db/database.hpp"
 #include "db/events.hpp"
 #include "db/leases.hpp"
+#include "db/reservations.hpp"
 #include "disklessd/boot_recorder.hpp"
 #include "disklessd/disk_library.hpp"
 #include "disklessd/enrollment.hpp"
 #include "disklessd/generated_files.hpp"
 #include "disklessd/interface_address.hpp"
 #include "disklessd/privileges.hpp"
-#include "common/version.hpp"
 #include "services/dhcp/service.hpp"
 #include "services/http/api_service.hpp"
 #include "services/http/service.hpp"
@@ -80,7 +81,8 @@ class LibraryLuns final : public iscsi::LunProvider {
     asio::awaitable<std::expected<std::vector<iscsi::Lun>, std::string>> open(const iscsi::TargetRef& target) override {
         std::vector<iscsi::Lun> luns;
         for (OpenDisk& disk : disks_.disks_of(target.name))
-            luns.push_back({disk.disk.lun, std::move(disk.device), std::move(disk.disk.description)});
+            luns.push_back(
+                {disk.disk.lun, std::move(disk.device), std::move(disk.disk.description), disk.disk.removable, disk.disk.sanitize});
         if (luns.empty() && !target.disks.empty())
             co_return std::unexpected{std::string{"none of its disks can be served; see disk.unavailable above"}};
         co_return luns;
@@ -103,6 +105,7 @@ struct Server::Parts {
     db::Database database;
     db::CatalogStore clients;
     db::LeaseStore leases;
+    db::ReservationStore reservations;
     db::BootStore boots;
     db::EventStore events;
     boot::CurrentCatalog catalog;
@@ -146,6 +149,7 @@ Server::Parts::Parts(config::Config configuration)
       database{config.server.data_dir, counters},
       clients{database},
       leases{database},
+      reservations{database},
       boots{database},
       events{database},
       catalog{std::make_shared<const boot::Catalog>(clients.synchronise_at_start(config.declared))},
@@ -199,7 +203,8 @@ void Server::Parts::make_services() {
                                                               .secrets = secrets,
                                                               .counters = counters,
                                                               .observer = recorder,
-                                                              .luns = luns});
+                                                              .luns = luns,
+                                                              .reservations = reservations});
     }
     if (config.dhcp.mode == config::DhcpMode::server) {
         dhcp::Deps deps{.lanes = runtime.lanes(),

@@ -30,7 +30,16 @@ enum class IoKind : std::uint8_t {
     write,
     write_zeroes,  ///< the range reads as zeros afterwards; space is given back only with may_discard
     discard,       ///< the range reads as zeros afterwards and its space is given back where the device can
+    allocation,    ///< nothing changes: says which parts of the range take space (`extents`)
     flush,         ///< everything that completed before is on stable storage afterwards
+};
+
+/// A stretch of a device that takes space, or one that does not and reads as zeros.
+struct Extent {
+    std::uint64_t offset_bytes = 0;
+    std::uint64_t length_bytes = 0;
+    bool allocated = true;
+    friend bool operator==(const Extent&, const Extent&) = default;
 };
 
 /// One operation. Owned by the caller; it and its buffers must live and stay in place until it has completed.
@@ -43,6 +52,8 @@ class IoRequest {
     std::uint64_t offset_bytes = 0;
     std::uint64_t length_bytes = 0;   ///< the sum of `buffers` for read and write; 0 for flush
     std::span<const iovec> buffers;   ///< read: filled; write: the data
+    std::span<Extent> extents;        ///< allocation: room for the answer, which begins at offset_bytes and may end before the range does
+    std::size_t extent_count = 0;     ///< how much of it has been filled
     boost::system::error_code error;  ///< the outcome, valid after completion. ENOSPC, EIO, EROFS … from the system category
 
     IoRequest* next = nullptr;  ///< for whichever queue currently holds the request

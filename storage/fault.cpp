@@ -90,7 +90,7 @@ void CrashDevice::forget(std::uint64_t offset_bytes, std::uint64_t length_bytes)
 
 Started CrashDevice::start(IoRequest& request) noexcept {
     if (request.kind == IoKind::flush) unsynced_.clear();
-    if (request.kind != IoKind::flush && request.kind != IoKind::read) {
+    if (request.kind != IoKind::flush && request.kind != IoKind::read && request.kind != IoKind::allocation) {
         if (request.force_unit_access) {
             forget(request.offset_bytes, request.length_bytes);
         } else {

@@ -10,7 +10,7 @@ MemoryDevice::MemoryDevice(Geometry geometry)
 
 Started MemoryDevice::start(IoRequest& request) noexcept {
     request.error.clear();
-    const bool changes = request.kind != IoKind::read && request.kind != IoKind::flush;
+    const bool changes = request.kind != IoKind::read && request.kind != IoKind::flush && request.kind != IoKind::allocation;
     if (changes && geometry_.read_only) {
         request.error.assign(EROFS, boost::system::system_category());
         return Started::completed;
@@ -32,6 +32,10 @@ Started MemoryDevice::start(IoRequest& request) noexcept {
             break;
         case IoKind::write_zeroes:
         case IoKind::discard: std::fill_n(at, request.length_bytes, std::byte{0}); break;
+        case IoKind::allocation:
+            request.extents[0] = {request.offset_bytes, request.length_bytes, true};
+            request.extent_count = 1;
+            break;
         case IoKind::flush: break;
     }
     return Started::completed;

@@ -65,6 +65,7 @@ void zero_rest(std::span<const iovec> buffers, std::uint64_t from_bytes) noexcep
 
 RawFile::RawFile(const std::filesystem::path& path, const RawOptions& options) {
     geometry_.logical_block_bytes = options.logical_block_bytes;
+    geometry_.physical_block_bytes = std::max(options.physical_block_bytes, options.logical_block_bytes);
     geometry_.read_only = options.read_only;
     try {
         open(path, options);
@@ -75,6 +76,7 @@ RawFile::RawFile(const std::filesystem::path& path, const RawOptions& options) {
         throw;
     }
     probe();
+    geometry_.can_discard = geometry_.can_discard && options.thin;
 }
 
 RawFile::~RawFile() { ::close(fd_); }
@@ -178,6 +180,7 @@ void RawFile::perform(IoRequest& request) noexcept {
         case IoKind::write: error = transfer(request); break;
         case IoKind::write_zeroes: error = zero(request.offset_bytes, request.length_bytes, request.may_discard); break;
         case IoKind::discard: error = zero(request.offset_bytes, request.length_bytes, true); break;
+        case IoKind::allocation: error = find_extents(request); break;
         case IoKind::flush: error = sync(); break;
     }
     if (error == 0 && request.force_unit_access && request.kind != IoKind::write && request.kind != IoKind::read) error = sync();
@@ -232,6 +235,27 @@ int RawFile::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool d
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return n < 0 ? errno : EIO;
         done += static_cast<std::uint64_t>(n);
+    }
+    return 0;
+}
+
+// SEEK_DATA and SEEK_HOLE; where the file system knows nothing of holes, everything is data.
+int RawFile::find_extents(IoRequest& request) const noexcept {
+    request.extent_count = 0;
+    const std::uint64_t end = request.offset_bytes + request.length_bytes;
+    for (std::uint64_t at = request.offset_bytes; at < end && request.extent_count < request.extents.size();) {
+        const off_t data = ::lseek(fd_, static_cast<off_t>(at), SEEK_DATA);
+        if (data < 0 && errno != ENXIO && errno != EINVAL) return errno;
+        const bool allocated = data >= 0 ? static_cast<std::uint64_t>(data) == at : errno == EINVAL;
+        std::uint64_t until = end;
+        if (data >= 0 && !allocated) until = static_cast<std::uint64_t>(data);
+        if (data >= 0 && allocated) {
+            const off_t hole = ::lseek(fd_, data, SEEK_HOLE);
+            if (hole >= 0) until = static_cast<std::uint64_t>(hole);
+        }
+        until = std::min(until, end);
+        request.extents[request.extent_count++] = {at, until - at, allocated};
+        at = until;
     }
     return 0;
 }

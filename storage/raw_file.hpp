@@ -15,6 +15,8 @@ struct RawOptions {
     bool read_only = false;
     std::uint64_t create_bytes = 0;  ///< not 0: make a sparse file of this size when there is none, and grow a smaller one
     std::uint32_t logical_block_bytes = 512;
+    std::uint32_t physical_block_bytes = 4096;  ///< at least logical_block_bytes
+    bool thin = true;                           ///< discard gives space back, where the file system can
 };
 
 class RawFile {
@@ -46,6 +48,7 @@ class RawFile {
     [[nodiscard]] int transfer(const IoRequest& request) noexcept;  // 0 or errno, as the next ones
     [[nodiscard]] int why_durable_write_failed(std::span<const iovec> pieces, std::uint64_t offset_bytes, int error) noexcept;
     [[nodiscard]] int zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool deallocate) noexcept;
+    [[nodiscard]] int find_extents(IoRequest& request) const noexcept;
     [[nodiscard]] int sync() noexcept;
 
     int fd_ = -1;

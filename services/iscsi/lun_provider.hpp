@@ -17,6 +17,8 @@ struct Lun {
     std::uint16_t number = 0;
     std::shared_ptr<storage::BlockDevice> device;
     std::string description;
+    bool removable = false;
+    bool sanitize = false;
 };
 
 class LunProvider {

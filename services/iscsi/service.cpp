@@ -66,7 +66,7 @@ struct IscsiService::Impl {
                             .observer = deps.observer,
                             .registry = deps.counters,
                             .counters = Counters{deps.counters},
-                            .targets{strand, deps.luns},
+                            .targets{strand, deps.luns, deps.reservations},
                             .sessions{config.max_sessions},
                             .buffers{config.buffer_bytes}}},
           acceptor{strand},

@@ -10,6 +10,7 @@
 #include "boot/catalog.hpp"
 #include "boot/chap_secrets.hpp"
 #include "boot/event.hpp"
+#include "boot/reservation_store.hpp"
 #include "boot/session.hpp"
 #include "common/asio.hpp"
 #include "common/counters.hpp"
@@ -31,6 +32,7 @@ class IscsiService final : public boot::SessionList {
         CounterRegistry& counters;
         boot::BootObserver& observer;
         LunProvider& luns;
+        boot::ReservationStore& reservations;
     };
 
     IscsiService(const config::Iscsi& config, Deps deps);

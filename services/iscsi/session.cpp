@@ -139,6 +139,7 @@ Session::Placement Session::place_command(Task& task, const wire::ScsiCommand& r
         task.phase = Task::Phase::responding;
         return drop();
     }
+    task.announced_out = task.expected_out;
     const auto transfer = units_->examine(task);
     if (!transfer || transfer->length_bytes > BufferPool::max_buffer_bytes) {
         if (transfer) task.fail(scsi::SenseKey::illegal_request, scsi::asc::invalid_field_in_cdb);

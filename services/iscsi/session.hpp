@@ -29,8 +29,9 @@ namespace diskless::iscsi {
 /// Which tasks of a target a reset takes with it.
 struct AbortScope {
     bool whole_target = false;
-    bool clears = false;    ///< CLEAR TASK SET: whoever loses a command by it is told by a unit attention
-    std::uint16_t lun = 0;  ///< without whole_target
+    bool clears = false;                       ///< CLEAR TASK SET: whoever loses a command by it is told by a unit attention
+    std::uint16_t lun = 0;                     ///< without whole_target
+    std::vector<std::string> initiator_ports;  ///< only theirs; empty: everybody's
 };
 
 /// What a session needs of the world around it. Called on the session's strand.
@@ -90,7 +91,7 @@ class Session {
     /// The pool may have memory again.
     void memory_available();
     /// On behalf of another session's reset; then wait for aborts_done().
-    void abort(AbortScope scope);
+    void abort(const AbortScope& scope);
     void others_aborted();
 
     /// A NOP-In that asks for an answer (RFC 7143 11.19); some firmware never gives one.

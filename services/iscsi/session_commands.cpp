@@ -181,6 +181,8 @@ void Session::finish(Task& task, bool executed) {
     if (!good) count(task, &IoStatistics::errors);
     // iPXE takes the status in a Data-In for GOOD and for the exact end of its buffer: everything else goes in a SCSI Response.
     task.sends_response = !good || moved == 0 || task.transfer.direction != Direction::data_in || task.residual != wire::Residual{};
+    if (!task.preempted.empty())  // PREEMPT AND ABORT
+        host_.abort_others({.lun = static_cast<std::uint16_t>(task.lun), .initiator_ports = std::move(task.preempted)});
     task.phase = Task::Phase::responding;
     send_task(task);
 }

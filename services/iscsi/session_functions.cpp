@@ -17,6 +17,7 @@ void Session::abort_task(Task& task) {
         // A request with the disk cannot be called back; the task keeps its place until it ends, and is not answered.
         task.aborted = true;
         ++aborting_;
+        if (const auto unit = units_->find(task.lun)) unit->let_go(task);
         return;
     }
     if (task.queued || &task == current_task_) {
@@ -40,11 +41,13 @@ void Session::abort_all() {
     abort_where([](const Task&) { return true; });
 }
 
-void Session::abort(AbortScope scope) {
+void Session::abort(const AbortScope& scope) {
+    if (!scope.initiator_ports.empty() && std::ranges::find(scope.initiator_ports, nexus_->initiator_port) == scope.initiator_ports.end())
+        return;
     const auto before = statistics_.aborts.value();
     abort_where([&](const Task& task) { return scope.whole_target || task.lun == scope.lun; });
     if (!scope.clears || statistics_.aborts.value() == before) return;
-    if (const auto unit = units_->find(scope.lun)) unit->post_attention(nexus_->id, scsi::asc::commands_cleared_by_another_initiator);
+    if (const auto unit = units_->find(scope.lun)) unit->attentions().post(nexus_->id, scsi::asc::commands_cleared_by_another_initiator);
 }
 
 void Session::manage(const wire::TaskManagementRequest& request) {
@@ -88,8 +91,8 @@ TaskFunctionResponse Session::start_function(const wire::TaskManagementRequest& 
             if (names_unit && !unit_exists) return TaskFunctionResponse::lun_does_not_exist;
             abort_where([&](const Task& task) { return !names_unit || task.lun == *lun; });
             waits_for_others = request.function != TaskFunction::abort_task_set;
-            if (request.function == TaskFunction::logical_unit_reset) units_->reset_unit(*lun, nexus_);
-            if (!names_unit) units_->reset_all(nexus_);
+            if (request.function == TaskFunction::logical_unit_reset) units_->reset_unit(*lun);
+            if (!names_unit) units_->reset_all();
             return TaskFunctionResponse::function_complete;
         }
         case TaskFunction::task_reassign: return TaskFunctionResponse::reassignment_not_supported;

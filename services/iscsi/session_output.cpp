@@ -158,7 +158,7 @@ void Session::fill_response(Task& task, Batch& batch) {
     tasks_.forget_tag(task);
     std::size_t sense_bytes = 0;
     if (task.status == scsi::Status::check_condition) {
-        const auto sense = scsi::encode_sense(task.sense);
+        const auto sense = scsi::encode_sense(task.sense, task.descriptor_sense);
         store_be(task.sense_bytes, 0, static_cast<std::uint16_t>(sense.size));
         std::ranges::copy(sense.span(), task.sense_bytes.begin() + 2);
         sense_bytes = 2 + sense.size;

@@ -6,7 +6,32 @@
 
 namespace diskless::iscsi {
 
-OpenTarget::OpenTarget(TargetRef ref, const std::vector<Lun>& luns) : iqn_{ref.iqn}, units_{units_for(ref, luns)} { ref_ = std::move(ref); }
+std::shared_ptr<scsi::LogicalUnit> UnitShelf::unit(const std::string& target, const Lun& lun) {
+    const scsi::Identity identity{
+        .target_name = target, .lun = lun.number, .description = lun.description, .removable = lun.removable, .sanitize = lun.sanitize};
+    const std::lock_guard lock{mutex_};
+    Place& place = places_[{target, lun.number}];
+    if (auto unit = place.unit.lock(); unit && &unit->device() == lun.device.get() && unit->identity() == identity) return unit;
+    if (!place.book) place.book = open_book(target, lun.number);
+    auto unit = std::make_shared<scsi::LogicalUnit>(lun.device, identity, place.book);
+    unit->set_rest(rest_);
+    place.unit = unit;
+    return unit;
+}
+
+std::shared_ptr<scsi::ReservationBook> UnitShelf::open_book(const std::string& target, std::uint16_t lun) {
+    scsi::PersistentState restored;
+    if (const auto stored = store_.load(target, lun)) restored = scsi::parse_persistent_state(*stored).value_or(scsi::PersistentState{});
+    auto save = [this, target, lun](const scsi::PersistentState& state, scsi::ReservationBook::Saved saved) {
+        store_.save(target, lun, state.persists ? scsi::print_persistent_state(state) : std::string{}, std::move(saved));
+    };
+    return std::make_shared<scsi::ReservationBook>(std::move(restored), std::move(save));
+}
+
+OpenTarget::OpenTarget(TargetRef ref, const std::vector<Lun>& luns, UnitShelf& shelf)
+    : iqn_{ref.iqn}, shelf_{shelf}, units_{units_for(ref, luns)} {
+    ref_ = std::move(ref);
+}
 
 TargetRef OpenTarget::ref() const {
     const std::lock_guard lock{mutex_};
@@ -15,10 +40,7 @@ TargetRef OpenTarget::ref() const {
 
 scsi::LunMap::Units OpenTarget::units_for(const TargetRef& ref, const std::vector<Lun>& luns) const {
     scsi::LunMap::Units units;
-    for (const Lun& lun : luns) {
-        units.push_back(std::make_shared<scsi::LogicalUnit>(
-            lun.device, scsi::Identity{.target_name = ref.iqn, .lun = lun.number, .description = lun.description}));
-    }
+    for (const Lun& lun : luns) units.push_back(shelf_.unit(ref.iqn, lun));
     return units;
 }
 
@@ -38,8 +60,15 @@ void OpenTarget::replace(TargetRef ref, const std::vector<Lun>& luns) {
     units_.replace(std::move(units));
 }
 
-TargetRegistry::TargetRegistry(asio::any_io_executor executor, LunProvider& provider)
-    : strand_{asio::make_strand(std::move(executor))}, provider_{provider} {}
+TargetRegistry::TargetRegistry(asio::any_io_executor executor, LunProvider& provider, boot::ReservationStore& reservations)
+    : strand_{asio::make_strand(std::move(executor))}, provider_{provider}, shelf_{reservations, rest()} {}
+
+scsi::Rest TargetRegistry::rest() const {
+    return [strand = strand_](std::chrono::milliseconds how_long, std::function<void()> go_on) {
+        const auto clock = std::make_shared<asio::steady_timer>(strand, how_long);
+        clock->async_wait([clock, go_on = std::move(go_on)](error_code) { go_on(); });
+    };
+}
 
 asio::awaitable<TargetRegistry::Opened> TargetRegistry::open(TargetRef target) {
     co_return co_await asio::co_spawn(strand_, open_here(std::move(target)), asio::use_awaitable);
@@ -61,7 +90,7 @@ asio::awaitable<TargetRegistry::Opened> TargetRegistry::open_here(TargetRef targ
     opening_.erase(iqn);
     ended->cancel();
     if (!luns) co_return std::unexpected{std::move(luns.error())};
-    auto open = std::make_shared<OpenTarget>(std::move(target), *luns);
+    auto open = std::make_shared<OpenTarget>(std::move(target), *luns, shelf_);
     const std::lock_guard lock{mutex_};
     std::erase_if(targets_, [](const auto& entry) { return entry.second.expired(); });
     targets_[iqn] = open;

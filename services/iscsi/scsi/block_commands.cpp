@@ -42,8 +42,8 @@ std::optional<Transfer> examine_verify(Command& command, const BlockRange& range
         command.fail_field(1);
         return std::nullopt;
     }
-    if (byte_check == 0 || range.blocks == 0) return Transfer{};
     if (!check_length(command, range, geometry)) return std::nullopt;
+    if (byte_check == 0 || range.blocks == 0) return Transfer{};
     return Transfer{Direction::data_out, (byte_check == 3 ? 1 : range.blocks) * geometry.logical_block_bytes};
 }
 
@@ -57,7 +57,17 @@ std::optional<Transfer> examine_write_same(Command& command, const storage::Geom
         command.fail_field(1);
         return std::nullopt;
     }
+    const BlockRange range = decode_range(command.cdb);
+    const std::uint64_t to_the_end = geometry.size_bytes / geometry.logical_block_bytes - range.lba;
+    if ((range.blocks == 0 ? to_the_end : range.blocks) * geometry.logical_block_bytes > max_write_same_bytes) {
+        command.fail_field(sixteen ? 10 : 7);
+        return std::nullopt;
+    }
     const bool no_data = sixteen && (flags & 0x01) != 0;
+    if (!no_data && command.announced_out.value_or(geometry.logical_block_bytes) != geometry.logical_block_bytes) {
+        command.fail(SenseKey::illegal_request, asc::invalid_field_in_cdb);  // one block, neither less nor more
+        return std::nullopt;
+    }
     return no_data ? Transfer{} : Transfer{Direction::data_out, geometry.logical_block_bytes};
 }
 
@@ -75,12 +85,44 @@ std::optional<Transfer> examine_unmap(Command& command, const storage::Geometry&
     return Transfer{Direction::data_out, length};
 }
 
-bool changes_medium(Operation operation) noexcept {
-    return operation == Operation::write || operation == Operation::write_and_verify || operation == Operation::write_same ||
-           operation == Operation::unmap;
+std::optional<Transfer> examine_compare_and_write(Command& command, const storage::Geometry& geometry) {
+    const BlockRange range = compare_and_write_range(command.cdb);
+    const std::uint64_t length = 2 * range.blocks * geometry.logical_block_bytes;
+    if (range.blocks > max_compare_and_write_blocks || command.announced_out.value_or(length) != length) {
+        command.fail_field(13);
+        return std::nullopt;
+    }
+    return range.blocks == 0 ? Transfer{} : Transfer{Direction::data_out, length};
+}
+
+// SBC-3 5.6: the LBA itself must exist; there is no length to check.
+std::optional<Transfer> examine_lba_status(Command& command, const storage::Geometry& geometry) {
+    const BlockRange first{.lba = decode_range(command.cdb).lba, .blocks = 1};
+    if (!check_range(command, first, geometry)) return std::nullopt;
+    const std::uint64_t length = std::min<std::uint64_t>(load_be<std::uint32_t>(command.cdb, 10), max_parameter_bytes);
+    return Transfer{length == 0 ? Direction::none : Direction::data_in, length};
 }
 
 }  // namespace
+
+bool changes_medium(Operation operation) noexcept {
+    switch (operation) {
+        case Operation::write:
+        case Operation::write_and_verify:
+        case Operation::write_same:
+        case Operation::unmap:
+        case Operation::compare_and_write:
+        case Operation::or_write:
+        case Operation::sanitize: return true;
+        default: return false;
+    }
+}
+
+BlockRange compare_and_write_range(ByteSpan cdb) noexcept {
+    BlockRange range = decode_range(cdb);
+    range.blocks = load_be<std::uint8_t>(cdb, 13);
+    return range;
+}
 
 bool check_range(Command& command, const BlockRange& range, const storage::Geometry& geometry) {
     if (range.protect != 0) {  // protection information is not supported: only 000b is valid
@@ -101,15 +143,19 @@ std::optional<Transfer> examine_block_command(Command& command, const CommandEnt
         return std::nullopt;
     }
     if (entry.operation == Operation::unmap) return examine_unmap(command, geometry);
-    const BlockRange range = decode_range(command.cdb);
-    if (entry.operation == Operation::synchronize_cache) {
+    if (entry.operation == Operation::get_lba_status) return examine_lba_status(command, geometry);
+    const BlockRange range =
+        entry.operation == Operation::compare_and_write ? compare_and_write_range(command.cdb) : decode_range(command.cdb);
+    if (entry.operation == Operation::synchronize_cache || entry.operation == Operation::prefetch) {
         if (!check_range(command, {.lba = range.lba, .blocks = range.blocks}, geometry)) return std::nullopt;
         return Transfer{};
     }
     if (!check_range(command, range, geometry)) return std::nullopt;
     switch (entry.operation) {
         case Operation::read: return examine_read(command, range, geometry);
+        case Operation::compare_and_write: return examine_compare_and_write(command, geometry);
         case Operation::write:
+        case Operation::or_write:
         case Operation::write_and_verify: return examine_write(command, range, geometry);
         case Operation::verify: return examine_verify(command, range, geometry);
         default: return examine_write_same(command, geometry);
@@ -136,6 +182,18 @@ std::optional<std::uint32_t> unmap_descriptors(Command& command) {
 UnmapRange unmap_descriptor(ByteSpan parameter_list, std::uint32_t index) noexcept {
     const std::size_t at = 8 + std::size_t{16} * index;
     return {load_be<std::uint64_t>(parameter_list, at), load_be<std::uint32_t>(parameter_list, at + 8)};
+}
+
+void write_lba_status(ByteWriter& out, std::span<const storage::Extent> extents, std::uint32_t block_bytes) {
+    constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+    out.be(static_cast<std::uint32_t>(4 + extents.size() * 16));
+    out.zeros(4);
+    for (const storage::Extent& extent : extents) {
+        out.be(extent.offset_bytes / block_bytes);
+        out.be(static_cast<std::uint32_t>(std::min(most, extent.length_bytes / block_bytes)));
+        out.u8(extent.allocated ? 0 : 1);  // mapped, deallocated
+        out.zeros(3);
+    }
 }
 
 void read_capacity_10(ByteWriter& out, const storage::Geometry& geometry) {

@@ -6,8 +6,11 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -74,7 +77,17 @@ struct ITNexus {
 /// The largest CDB: variable length ones (7Fh) reach 260 bytes.
 inline constexpr std::size_t max_cdb_bytes = 260;
 
+/// Calls back after a while, on any thread. The SCSI layer has no clock of its own.
+using Rest = std::function<void(std::chrono::milliseconds, std::function<void()>)>;
+
 class LogicalUnit;
+struct CommandEntry;
+
+/// One piece of an EXTENDED COPY, checked.
+struct CopySegment {
+    std::shared_ptr<LogicalUnit> from, to;
+    std::uint64_t from_bytes = 0, to_bytes = 0, length_bytes = 0;
+};
 
 class Command {
  public:
@@ -84,11 +97,15 @@ class Command {
     /// data_in: room for min(Transfer::length_bytes, expected length); data_out: what the initiator sent, complete. Stays in place until
     /// finished.
     MutableByteSpan data;
+    /// What the initiator announced to send; nothing: the transport does not know.
+    std::optional<std::uint64_t> announced_out;
     /// data_in only: how many bytes of `data` the unit has filled. Never above data.size().
     std::uint64_t data_in_bytes = 0;
 
     Status status = Status::good;
-    Sense sense;  ///< meaningful with check_condition
+    Sense sense;                         ///< meaningful with check_condition
+    std::vector<std::string> preempted;  ///< PREEMPT AND ABORT: initiator ports whose commands to this unit are to be aborted
+    bool descriptor_sense = false;       ///< the form in which the unit's initiators want it (control mode page, D_SENSE)
 
     /// Called exactly once when execute() returned pending, on any thread: do nothing there but hand over to your own executor.
     virtual void finished() noexcept = 0;
@@ -109,7 +126,9 @@ class Command {
         status = Status::good;
         sense = {};
         data = {};
+        preempted.clear();
         work_.unit.reset();
+        work_.segments.clear();
         if (work_.scratch.capacity() > max_kept_scratch_bytes) work_.scratch = {};
     }
 
@@ -132,10 +151,14 @@ class Command {
         void completed() noexcept override;
 
         Command* command = nullptr;
-        std::shared_ptr<LogicalUnit> unit;  // empty: the LUN is absent
+        const CommandEntry* entry = nullptr;  // nullptr: no such command
+        std::shared_ptr<LogicalUnit> unit;    // empty: the LUN is absent
         std::array<iovec, 2> pieces{};
         std::uint32_t step = 0;  // commands of several device requests: which one is under way
         std::vector<std::byte> scratch;
+        std::vector<storage::Extent> found;
+        std::vector<CopySegment> segments;          // EXTENDED COPY
+        storage::BlockDevice* elsewhere = nullptr;  // the next request is not for the unit's own device
     };
     Work work_;
 };

@@ -64,7 +64,7 @@ void write_block_limits(ByteWriter& out, const storage::Geometry& geometry) {
     const std::uint32_t block = geometry.logical_block_bytes;
     const std::uint32_t granularity = geometry.physical_block_bytes / block;
     out.u8(0);  // WSNZ 0: WRITE SAME of zero blocks goes to the end
-    out.u8(0);  // no COMPARE AND WRITE
+    out.u8(max_compare_and_write_blocks);
     out.be(static_cast<std::uint16_t>(granularity));
     out.be(static_cast<std::uint32_t>(max_transfer_bytes / block));
     out.be(static_cast<std::uint32_t>((std::uint64_t{1} << 20) / block));  // optimal: 1 MiB
@@ -73,21 +73,38 @@ void write_block_limits(ByteWriter& out, const storage::Geometry& geometry) {
     out.be<std::uint32_t>(geometry.can_discard ? max_unmap_descriptors : 0);
     out.be<std::uint32_t>(geometry.can_discard ? granularity : 0);
     out.be<std::uint32_t>(geometry.can_discard ? 0x80000000 : 0);  // UGAVALID, aligned at 0
-    out.be<std::uint64_t>(0);                                      // WRITE SAME: any length
+    out.be(max_write_same_bytes / block);
     out.zeros(20);
 }
 
 }  // namespace
 
+bool is_designator_of(const Identity& identity, ByteSpan designator) {
+    std::array<std::byte, 256> room{};
+    ByteWriter ours{room};
+    write_device_identification(ours, identity);
+    for (ByteSpan rest = ours.written(); rest.size() >= 4;) {
+        const std::size_t length = 4 + std::size_t{load_be<std::uint8_t>(rest, 3)};
+        const bool of_the_unit = (load_be<std::uint8_t>(rest, 1) >> 4 & 3) == 0;
+        // Code set, association and type, and the value; the protocol identifier is not compared.
+        const bool same = of_the_unit && designator.size() >= length && (designator[0] & std::byte{0x0f}) == (rest[0] & std::byte{0x0f}) &&
+                          (designator[1] & std::byte{0x3f}) == (rest[1] & std::byte{0x3f}) &&
+                          std::ranges::equal(designator.subspan(3, length - 3), rest.subspan(3, length - 3));
+        if (same) return true;
+        rest = rest.subspan(length);
+    }
+    return false;
+}
+
 std::string serial_number(const Identity& identity) { return fmt::format("{:016x}", stable_hash(identity)); }
 
-void write_standard_inquiry(ByteWriter& out, bool unit_present) {
+void write_standard_inquiry(ByteWriter& out, bool unit_present, bool removable) {
     out.u8(unit_present ? direct_access_device : no_unit);
-    out.u8(0);
+    out.u8(removable ? 0x80 : 0);
     out.u8(6);     // SPC-4
     out.u8(0x12);  // HISUP, response data format 2
     out.u8(96 - 5);
-    out.u8(0);
+    out.u8(0x18);  // TPGS implicit, 3PC: EXTENDED COPY
     out.u8(0);
     out.u8(0x02);  // CMDQUE
     out.text(vendor);
@@ -116,7 +133,10 @@ bool write_vpd_page(ByteWriter& out, std::uint8_t page, const Identity& identity
         case 0xb0: write_block_limits(body, geometry); break;
         case 0xb1:
             body.be<std::uint16_t>(1);  // not a rotating medium
-            body.zeros(58);
+            body.zeros(1);
+            body.u8(identity.sanitize ? 0x50
+                                      : 0);  // WABEREQ, WACEREQ 01b: after an erase the blocks read as zeros, without being written first
+            body.zeros(56);
             break;
         case 0xb2:
             body.u8(0);

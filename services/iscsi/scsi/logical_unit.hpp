@@ -2,22 +2,28 @@
 #pragma once
 
 #include <atomic>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
+#include "services/iscsi/scsi/attentions.hpp"
 #include "services/iscsi/scsi/cdb.hpp"
 #include "services/iscsi/scsi/command.hpp"
+#include "services/iscsi/scsi/copy.hpp"
+#include "services/iscsi/scsi/gate.hpp"
 #include "services/iscsi/scsi/inquiry.hpp"
+#include "services/iscsi/scsi/medium.hpp"
 #include "services/iscsi/scsi/mode_pages.hpp"
+#include "services/iscsi/scsi/reservation_book.hpp"
 
 namespace diskless::scsi {
 
 class LogicalUnit : public std::enable_shared_from_this<LogicalUnit> {
  public:
-    LogicalUnit(std::shared_ptr<storage::BlockDevice> device, Identity identity);
+    /// `book`: the reservations, where they outlive this object.
+    LogicalUnit(std::shared_ptr<storage::BlockDevice> device, Identity identity,
+                std::shared_ptr<ReservationBook> book = std::make_shared<ReservationBook>());
 
     [[nodiscard]] const Identity& identity() const noexcept { return identity_; }
     [[nodiscard]] const storage::Geometry& geometry() const noexcept { return device_->geometry(); }
@@ -28,46 +34,78 @@ class LogicalUnit : public std::enable_shared_from_this<LogicalUnit> {
     /// After examine(), with the data in place.
     [[nodiscard]] storage::Started execute(Command& command);
 
-    /// A unit attention for one nexus, or for all but one (nullptr: for all). Reported once each, oldest first (SAM-5 5.14).
-    void post_attention(std::uint64_t nexus, std::uint16_t asc_ascq);
-    /// What a nexus need no longer be told, because it has just found out.
-    void withdraw_attention(const ITNexus& nexus, std::uint16_t asc_ascq);
-    void post_attention_to_others(const ITNexus* except, std::uint16_t asc_ascq);
+    /// How operations that take long rest between their pieces; without it they do not. Before the first command.
+    void set_rest(Rest rest) { rest_ = std::move(rest); }
+    /// The command, which is executing, is aborted: what can go on without it lets it end now.
+    void let_go(Command& command);
+
+    [[nodiscard]] Attentions& attentions() noexcept { return attentions_; }
     void attach(const ITNexus& nexus);
     void detach(const ITNexus& nexus);
-    /// LOGICAL UNIT RESET and target resets: mode parameters return to defaults, every other nexus is told.
-    void reset(const ITNexus* by);
-
-    /// Attentions kept per nexus; of more, the newest are dropped: 29/00 already says "look at everything again".
-    static constexpr std::size_t max_attentions = 8;
+    /// LOGICAL UNIT RESET and target resets: mode parameters return to defaults, reservations of SPC-2 and preventions of medium removal
+    /// end, every nexus is told.
+    void reset();
 
  private:
     friend struct Command::Work;
+    friend class Sanitizer;
 
+    /// Commands of the table that only some units have.
+    [[nodiscard]] bool has(const CommandEntry& entry) const noexcept;
+    [[nodiscard]] bool refuses(Command& command, const CommandEntry& entry);
+    [[nodiscard]] std::optional<Transfer> transfer_of(Command& command, const CommandEntry& entry);
     [[nodiscard]] bool reports_attention(Command& command);
-    [[nodiscard]] std::optional<std::uint16_t> take_attention(std::uint64_t nexus);
     [[nodiscard]] std::optional<Transfer> examine_blocks(Command& command, const CommandEntry& entry);
+
+    // Commands on blocks pass the gate, and are then performed request by request.
     [[nodiscard]] storage::Started start(Command& command);
+    [[nodiscard]] storage::Started perform(Command& command);
+    void leave(Command& command);
+    [[nodiscard]] storage::BlockDevice& device_of(Command& command) noexcept;
     /// Prepares the command's next device request. True: there is none, the command has ended.
     [[nodiscard]] bool advance(Command& command);
     // What follows for each kind of command (block_io.cpp). `work.step` counts the requests that have been performed.
     [[nodiscard]] bool next_read(Command& command);
     [[nodiscard]] bool next_write(Command& command);
     [[nodiscard]] bool next_verify(Command& command);
+    [[nodiscard]] bool next_medium_read(Command& command, std::uint64_t offset_bytes, std::uint64_t length_bytes);
+    [[nodiscard]] bool next_prefetch(Command& command);
+    [[nodiscard]] bool next_compare_and_write(Command& command);
+    [[nodiscard]] bool next_or_write(Command& command);
+    [[nodiscard]] bool next_lba_status(Command& command);
+    [[nodiscard]] bool next_copy(Command& command);
+    void note_copy(const Command& command);
     [[nodiscard]] bool next_write_same(Command& command);
     [[nodiscard]] bool next_unmap(Command& command);
     [[nodiscard]] bool next_flush(Command& command);
     [[nodiscard]] std::uint64_t bytes_of(std::uint64_t blocks) const noexcept { return blocks * device_->geometry().logical_block_bytes; }
+
+    // What is not on blocks (unit_control.cpp).
     void request_sense(Command& command);
+    void select_mode(Command& command);
+    void start_stop(Command& command);
+    void prevent_allow(Command& command);
+    void reserve(Command& command);
+    void release(Command& command);
+    [[nodiscard]] storage::Started persistent_reserve_out(Command& command);
+    [[nodiscard]] storage::Started sanitize(Command& command);
     [[nodiscard]] ModeState mode() const;
 
     std::shared_ptr<storage::BlockDevice> device_;
     Identity identity_;
-    mutable std::mutex mutex_;  // of what follows; the hot path only reads the two atomics
-    std::map<std::uint64_t, std::vector<std::uint16_t>> attentions_;
+    std::shared_ptr<ReservationBook> book_;
+    Attentions attentions_;
+    Gate gate_;
+    mutable std::mutex mutex_;  // of mode_, copies_, and of medium_'s preventions
     ModeState mode_;
-    std::atomic<std::size_t> pending_attentions_{0};
+    Medium medium_;
+    CopyResults copies_;
     std::atomic<bool> write_protected_{false};
+    std::atomic<bool> descriptor_sense_{false};
+    Rest rest_;
+    Command* waits_for_sanitizer_ = nullptr;                // under mutex_
+    std::atomic<std::uint32_t> sanitized_{not_sanitizing};  // of 65536, while a sanitize operation runs
+    static constexpr std::uint32_t not_sanitizing = 0xffffffff;
 };
 
 }  // namespace diskless::scsi

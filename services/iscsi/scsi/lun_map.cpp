@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "services/iscsi/scsi/copy.hpp"
 #include "services/iscsi/scsi/reports.hpp"
 #include "services/iscsi/scsi/sense.hpp"
 
@@ -37,15 +38,31 @@ std::optional<Transfer> LunMap::examine(Command& command) {
 }
 
 Started LunMap::execute(Command& command) {
-    if (operation_of(command) == Operation::report_luns) {
-        report_luns(command);
+    if (command.work_.unit == nullptr) {
+        if (operation_of(command) == Operation::report_luns) {
+            report_luns(command);
+        } else {
+            execute_absent(command);
+        }
         return Started::completed;
     }
-    if (command.work_.unit == nullptr) {
-        execute_absent(command);
-        return Started::completed;
+    switch (command.work_.entry->operation) {
+        case Operation::report_luns: report_luns(command); return Started::completed;
+        case Operation::extended_copy: {
+            auto segments = copy_segments(command, [this](ByteSpan designator) { return find_named(designator); });
+            if (!segments) return Started::completed;
+            command.work_.segments = std::move(*segments);
+            break;
+        }
+        default: break;
     }
     return command.work_.unit->execute(command);
+}
+
+std::shared_ptr<LogicalUnit> LunMap::find_named(ByteSpan designator) const {
+    const Units all = units();
+    const auto found = std::ranges::find_if(all, [&](const auto& unit) { return is_designator_of(unit->identity(), designator); });
+    return found == all.end() ? nullptr : *found;
 }
 
 // INQUIRY says that nothing is there, REQUEST SENSE says why, REPORT LUNS what there is instead; everything else fails.
@@ -89,7 +106,7 @@ void LunMap::report_luns(Command& command) {
     const Units all = units();
     // SPC-4 6.33: whoever reads the list has learnt that it has changed.
     for (const auto& unit : all) {
-        if (command.nexus != nullptr) unit->withdraw_attention(*command.nexus, asc::reported_luns_data_has_changed);
+        if (command.nexus != nullptr) unit->attentions().withdraw(*command.nexus, asc::reported_luns_data_has_changed);
     }
     const Units listed = select == 1 ? Units{} : all;
     std::array<std::byte, max_parameter_bytes> room{};
@@ -129,7 +146,7 @@ void LunMap::replace(Units units) {
         for (const ITNexus& nexus : nexuses_) unit->detach(nexus);
     }
     units_ = std::move(units);
-    for (const auto& unit : units_) unit->post_attention_to_others(nullptr, asc::reported_luns_data_has_changed);
+    for (const auto& unit : units_) unit->attentions().post_to_others(nullptr, asc::reported_luns_data_has_changed);
 }
 
 LunMap::Units LunMap::units() const {
@@ -137,15 +154,15 @@ LunMap::Units LunMap::units() const {
     return units_;
 }
 
-bool LunMap::reset_unit(std::uint64_t lun, const ITNexus* by) {
+bool LunMap::reset_unit(std::uint64_t lun) {
     const auto unit = find(lun);
     if (unit == nullptr) return false;
-    unit->reset(by);
+    unit->reset();
     return true;
 }
 
-void LunMap::reset_all(const ITNexus* by) {
-    for (const auto& unit : units()) unit->reset(by);
+void LunMap::reset_all() {
+    for (const auto& unit : units()) unit->reset();
 }
 
 std::optional<std::uint64_t> LunMap::decode_lun(ByteSpan eight) noexcept {

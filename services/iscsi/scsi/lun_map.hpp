@@ -32,14 +32,15 @@ class LunMap {
     [[nodiscard]] std::shared_ptr<LogicalUnit> find(std::uint64_t lun) const;
 
     /// False: no such LUN.
-    bool reset_unit(std::uint64_t lun, const ITNexus* by);
-    void reset_all(const ITNexus* by);
+    bool reset_unit(std::uint64_t lun);
+    void reset_all();
 
     /// The flat LUN of an 8-byte LUN field; nothing for what is neither peripheral nor flat addressing of a single level (SAM-5 4.7).
     [[nodiscard]] static std::optional<std::uint64_t> decode_lun(ByteSpan eight) noexcept;
     static void encode_lun(MutableByteSpan eight, std::uint64_t lun) noexcept;
 
  private:
+    [[nodiscard]] std::shared_ptr<LogicalUnit> find_named(ByteSpan designator) const;
     std::optional<Transfer> examine_absent(Command& command);
     void execute_absent(Command& command);
     void report_luns(Command& command);

@@ -33,14 +33,14 @@ void caching(ByteWriter& out, const Context& context) {
     out.zeros(17);
 }
 
-// SPC-4 7.5.8. The mask of changeable bits is zero: there is no MODE SELECT to change them.
+// SPC-4 7.5.8
 void control_page(ByteWriter& out, const Context& context) {
     const bool changeable = context.control == PageControl::changeable;
     const bool current = context.control == PageControl::current;
     header(out, 0x0a, 10);
-    out.u8(current && context.state.descriptor_sense ? 0x04 : 0);        // D_SENSE
-    out.u8(changeable ? 0 : 0x10);                                       // unrestricted reordering
-    out.u8(current && context.state.software_write_protect ? 0x08 : 0);  // SWP
+    out.u8(changeable || (current && context.state.descriptor_sense) ? 0x04 : 0);        // D_SENSE
+    out.u8(changeable ? 0 : 0x10);                                                       // unrestricted reordering
+    out.u8(changeable || (current && context.state.software_write_protect) ? 0x08 : 0);  // SWP
     out.zeros(3);
     out.be<std::uint16_t>(changeable ? 0 : 0xffff);  // busy timeout: unlimited
     out.be<std::uint16_t>(0);
@@ -112,6 +112,68 @@ void mode_sense(Command& command, const storage::Geometry& geometry, const ModeS
     const ByteSpan answer = out.written().first(std::min(out.size(), command.data.size()));
     std::ranges::copy(answer, command.data.begin());
     command.data_in_bytes = answer.size();
+}
+
+namespace {
+
+/// One page as an initiator wants it. False: it asks for what cannot be changed, or is no page of ours.
+bool select_page(ByteSpan page, ModeState& state) {
+    const auto code = static_cast<std::uint8_t>(load_be<std::uint8_t>(page, 0) & 0x7f);  // PS is not for us to look at
+    const auto known = std::ranges::find(page_table, code, &Page::code);
+    if (known == page_table.end()) return false;
+    std::array<std::byte, 32> current_room{}, changeable_room{};
+    ByteWriter current{current_room}, changeable{changeable_room};
+    known->write(current, {PageControl::current, state});
+    known->write(changeable, {PageControl::changeable, state});
+    if (page.size() != current.size()) return false;
+    for (std::size_t i = 2; i < page.size(); ++i) {
+        if (((page[i] ^ current_room[i]) & ~changeable_room[i]) != std::byte{0}) return false;
+    }
+    constexpr std::uint8_t control_mode_page = 0x0a;
+    if (code == control_mode_page) {
+        state.descriptor_sense = (load_be<std::uint8_t>(page, 2) & 0x04) != 0;
+        state.software_write_protect = (load_be<std::uint8_t>(page, 4) & 0x08) != 0;
+    }
+    return true;
+}
+
+}  // namespace
+
+// SPC-4 6.9, 7.5.5: a header, perhaps a block descriptor (which may only say what is), then pages.
+std::optional<ModeState> mode_select(Command& command, const storage::Geometry& geometry, const ModeState& state) {
+    const bool ten = load_be<std::uint8_t>(command.cdb, 0) == 0x55;
+    const auto flags = load_be<std::uint8_t>(command.cdb, 1);
+    constexpr std::uint8_t save_pages = 0x01;
+    constexpr std::uint8_t page_format = 0x10;
+    if ((flags & save_pages) != 0 || (flags & page_format) == 0) {
+        command.fail_field(1);
+        return std::nullopt;
+    }
+    const ByteSpan list = command.data;
+    if (list.empty()) return state;
+    const std::size_t header_bytes = ten ? 8 : 4;
+    const auto fail = [&](std::uint16_t asc_ascq) {
+        command.fail(SenseKey::illegal_request, asc_ascq);
+        return std::nullopt;
+    };
+    if (list.size() < header_bytes) return fail(asc::parameter_list_length_error);
+    const std::size_t descriptor_bytes = ten ? load_be<std::uint16_t>(list, 6) : load_be<std::uint8_t>(list, 3);
+    if (list.size() < header_bytes + descriptor_bytes) return fail(asc::parameter_list_length_error);
+    if (descriptor_bytes != 0) {
+        const bool long_lba = ten && (load_be<std::uint8_t>(list, 4) & 1) != 0;
+        if (descriptor_bytes != (long_lba ? 16 : 8)) return fail(asc::invalid_field_in_parameter_list);
+        const auto block_bytes = load_be<std::uint32_t>(list, header_bytes + descriptor_bytes - 4) & 0xffffff;
+        if (block_bytes != geometry.logical_block_bytes) return fail(asc::invalid_field_in_parameter_list);
+    }
+    ModeState wanted = state;
+    for (ByteSpan pages = list.subspan(header_bytes + descriptor_bytes); !pages.empty();) {
+        if (pages.size() < 2) return fail(asc::parameter_list_length_error);
+        const std::size_t page_bytes = 2 + std::size_t{load_be<std::uint8_t>(pages, 1)};
+        if (page_bytes > pages.size()) return fail(asc::parameter_list_length_error);
+        if (!select_page(pages.first(page_bytes), wanted)) return fail(asc::invalid_field_in_parameter_list);
+        pages = pages.subspan(page_bytes);
+    }
+    return wanted;
 }
 
 }  // namespace diskless::scsi

@@ -13,12 +13,14 @@ void write_timeouts(ByteWriter& out) {
     out.zeros(10);
 }
 
-void report_all(Command& command, bool with_timeouts, bool can_discard) {
+using Has = std::function<bool(const CommandEntry&)>;
+
+void report_all(Command& command, bool with_timeouts, const Has& has) {
     std::array<std::byte, max_parameter_bytes> room{};
     ByteWriter out{room};
     out.zeros(4);
     for (const CommandEntry& entry : all_commands()) {
-        if (entry.operation == Operation::unmap && !can_discard) continue;
+        if (!has(entry)) continue;
         out.u8(entry.opcode);
         out.u8(0);
         out.be<std::uint16_t>(entry.service_action.value_or(0));
@@ -54,18 +56,17 @@ void answer(Command& command, ByteSpan bytes) noexcept {
     command.data_in_bytes = count;
 }
 
-void report_supported_operation_codes(Command& command, bool can_discard) {
+void report_supported_operation_codes(Command& command, const std::function<bool(const CommandEntry&)>& has) {
     const auto options = load_be<std::uint8_t>(command.cdb, 2);
     const bool with_timeouts = (options & 0x80) != 0;
     const auto opcode = load_be<std::uint8_t>(command.cdb, 3);
     const auto action = load_be<std::uint16_t>(command.cdb, 4);
-    if ((options & 7) == 0) return report_all(command, with_timeouts, can_discard);
+    if ((options & 7) == 0) return report_all(command, with_timeouts, has);
 
     const auto entries = all_commands();
-    const auto listed = [&](const CommandEntry& e) { return e.operation != Operation::unmap || can_discard; };
     const auto exact = std::ranges::find_if(
-        entries, [&](const CommandEntry& e) { return e.opcode == opcode && e.service_action.value_or(0) == action && listed(e); });
-    const auto any = std::ranges::find_if(entries, [&](const CommandEntry& e) { return e.opcode == opcode && listed(e); });
+        entries, [&](const CommandEntry& e) { return e.opcode == opcode && e.service_action.value_or(0) == action && has(e); });
+    const auto any = std::ranges::find_if(entries, [&](const CommandEntry& e) { return e.opcode == opcode && has(e); });
     const bool has_actions = has_service_actions(opcode);
     switch (options & 7) {
         case 1:  // an opcode without service actions
@@ -87,6 +88,28 @@ void report_supported_task_management_functions(Command& command) {
     room[0] = std::byte{0xda};  // ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET, TARGET RESET
     if (extended) room[3] = std::byte{12};
     answer(command, ByteSpan{room}.first(extended ? 16 : 4));
+}
+
+void report_target_port_groups(Command& command) {
+    std::array<std::byte, 16> room{};
+    ByteWriter out{room};
+    out.be<std::uint32_t>(12);
+    out.u8(0);     // active/optimized
+    out.u8(0x01);  // AO_SUP
+    out.be<std::uint16_t>(1);
+    out.zeros(3);
+    out.u8(1);  // one port
+    out.zeros(2);
+    out.be<std::uint16_t>(1);
+    answer(command, room);
+}
+
+void read_defect_data(Command& command) {
+    const bool ten = load_be<std::uint8_t>(command.cdb, 0) == 0x37;
+    const auto how = load_be<std::uint8_t>(command.cdb, ten ? 2 : 1);  // REQ_PLIST, REQ_GLIST, format: given back
+    std::array<std::byte, 8> room{};
+    store_be(room, 1, static_cast<std::uint8_t>(how & 0x1f));
+    answer(command, ByteSpan{room}.first(ten ? 4 : 8));
 }
 
 }  // namespace diskless::scsi

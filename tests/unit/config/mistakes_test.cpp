@@ -560,7 +560,7 @@ mac = "52:54:00:00:00:01"
 boot = "local"
 disks = [ { lun = 0, size = "1GiB", read_only = true } ]
 )",
-     R"(diskless.toml:5:37: unknown key 'read_only' in the disk; remove it (known: lun, image, file, size, description, mode))"},
+     R"(diskless.toml:5:37: unknown key 'read_only' in the disk; remove it (known: lun, image, file, size, description, block_size, physical_block_size, thin, removable, sanitize, mode))"},
     {"a mode misspelt",
      R"([[client]]
 name = "a"

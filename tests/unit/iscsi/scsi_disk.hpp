@@ -52,7 +52,7 @@ struct Disk {
     explicit Disk(storage::Geometry geometry = {.size_bytes = 1 << 20, .can_discard = true})
         : memory{std::make_shared<storage::MemoryDevice>(geometry)},
           fault{std::make_shared<storage::FaultDevice>(memory)},
-          unit{std::make_shared<LogicalUnit>(fault, Identity{.target_name = "iqn.2026-11.lan.lab:desk-01", .lun = 0})},
+          unit{std::make_shared<LogicalUnit>(fault, Identity{.target_name = "iqn.2026-11.lan.lab:desk-01", .lun = 0, .sanitize = true})},
           units{{unit}} {}
 
     std::shared_ptr<storage::MemoryDevice> memory;

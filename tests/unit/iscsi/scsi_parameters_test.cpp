@@ -27,7 +27,7 @@ TEST_CASE("standard INQUIRY") {
     REQUIRE(inquiry.run(disk.units) == Status::good);
     const ByteSpan data = inquiry.data_in();
     REQUIRE(data.size() == 96);
-    CHECK(ints(data.first(8)) == std::vector<int>{0x00, 0x00, 0x06, 0x12, 91, 0x00, 0x00, 0x02});
+    CHECK(ints(data.first(8)) == std::vector<int>{0x00, 0x00, 0x06, 0x12, 91, 0x18, 0x00, 0x02});
     CHECK(as_text(data.subspan(8, 28)) == "DISKLESSVIRTUAL-DISK    0001");
     CHECK(ints(data.subspan(58, 8)) == std::vector<int>{0x00, 0xa0, 0x09, 0x60, 0x04, 0x60, 0x04, 0xc0});
 
@@ -197,10 +197,11 @@ TEST_CASE("unit attentions: once for each nexus, and INQUIRY, REPORT LUNS and RE
     CHECK(at(sense.data_in(), 12) == 0x29);
     TestCommand other({0x00}, &two);
     CHECK(other.run(disk.units) == Status::good);
-    // A reset tells everybody but who asked for it; a changed list of units tells everybody.
-    CHECK(disk.units.reset_unit(0, &one));
+    // A reset tells everybody, and so does a changed list of units.
+    CHECK(disk.units.reset_unit(0));
     TestCommand mine({0x00}, &one);
-    CHECK(mine.run(disk.units) == Status::good);
+    CHECK(mine.run(disk.units) == Status::check_condition);
+    CHECK(mine.sense.asc_ascq == asc::bus_device_reset_function_occurred);
     TestCommand theirs({0x00}, &two);
     CHECK(theirs.run(disk.units) == Status::check_condition);
     disk.units.replace({disk.unit, std::make_shared<LogicalUnit>(disk.memory, Identity{.target_name = "t", .lun = 1})});

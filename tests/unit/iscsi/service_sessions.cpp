@@ -491,7 +491,8 @@ TEST_CASE("the port in use is told in plain words") {
     config::Iscsi config;
     config.port = serving.port();
     Runtime runtime{1};
-    iscsi::IscsiService second{
-        config, {runtime.lanes(), serving.catalog, serving.addresses, serving.secrets, serving.counters, serving.observer, serving.luns}};
+    iscsi::IscsiService second{config,
+                               {runtime.lanes(), serving.catalog, serving.addresses, serving.secrets, serving.counters, serving.observer,
+                                serving.luns, serving.reservations}};
     CHECK_THROWS_WITH_AS(second.bind(Ipv4Address{0x7f000001}), doctest::Contains("is in use by another program"), std::runtime_error);
 }

@@ -82,13 +82,18 @@ inline boot::CatalogData two_clients() {
     return data;
 }
 
+struct ReservationsInMemory final : boot::ReservationStore {
+    [[nodiscard]] std::optional<std::string> load(const std::string&, std::uint16_t) const override { return std::nullopt; }
+    void save(const std::string&, std::uint16_t, std::string, Saved saved) override { saved(true); }
+};
+
 class Serving {
  public:
     explicit Serving(config::Iscsi wanted = {}, unsigned threads = 2) : runtime_{threads} {
         wanted.port = 0;
         wanted.target_prefix = prefix;
         service = std::make_unique<iscsi::IscsiService>(
-            wanted, iscsi::IscsiService::Deps{runtime_.lanes(), catalog, addresses, secrets, counters, observer, luns});
+            wanted, iscsi::IscsiService::Deps{runtime_.lanes(), catalog, addresses, secrets, counters, observer, luns, reservations});
         service->bind(Ipv4Address{0x7f000001});
         ended_ = asio::co_spawn(runtime_.executor(), service->run(), asio::use_future);
         thread_ = std::thread{[this] { runtime_.run(); }};
@@ -122,6 +127,7 @@ class Serving {
     CounterRegistry counters;
     RecordingObserver observer;
     MemoryLuns luns;
+    ReservationsInMemory reservations;
     std::unique_ptr<iscsi::IscsiService> service;
 
  private:
