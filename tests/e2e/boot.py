@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
 import sys
 import time
@@ -146,6 +148,26 @@ class Boot(unittest.TestCase):
             machine.write("\n")
             machine.wait_for(r"^diskless-demo: ticks \d+ ok$", 120)
             machine.wait_for_power_off(POWER_OFF_S)
+
+    def test_a_hundred_power_cuts(self) -> None:
+        """Switched off at any moment of its boot and on again, a machine is never refused, and what its past selves left behind goes."""
+        client = self.scenario.add("desk-12", 12)
+        self.scenario.iscsi = 'session_timeout = "10s"\n'
+        self.start()
+        random.seed(12)
+        cuts = int(os.environ.get("POWER_CUTS", "100"))
+        for _ in range(cuts):
+            with self.lab.boot(machine_of(client)):
+                time.sleep(random.uniform(1, 5))
+        log = self.lab.server_log.read_text()
+        logins = len(re.findall(r"session\.opened .*target=\S+:desk-12 ", log))
+        self.assertGreater(logins, cuts // 10, "the cuts came before the machine had logged in")
+        self.assertNotRegex(log, r"session\.refused|login\.failed|lease\.nak")
+        until = time.monotonic() + 30
+        while logins != len(re.findall(r"session\.closed .*target=\S+:desk-12 ", self.lab.server_log.read_text())):
+            self.assertLess(time.monotonic(), until, "a session was left behind\n" + self.lab.server_report())
+            time.sleep(0.2)
+        self.assertEqual(self.boots(client), 1)
 
     def test_undeclared_machine_gets_nothing(self) -> None:
         """No offer, no lease, no loader: the firmware gives up, and the log says what to write into the configuration."""

@@ -256,6 +256,17 @@ initiators = ["*"]
         self.ok(subprocess.run(["cmp", source, back], capture_output=True, text=True, check=False))
         self.ok(subprocess.run(["cmp", source, self.scenario.data_dir / "scratch.img"], capture_output=True, text=True, check=False))
 
+    def test_mixed_sizes_over_32_sessions_are_what_was_written(self) -> None:
+        """Our own initiators write and read at random, transfers from 512 bytes to 1 MiB, and check every block that comes back."""
+        host = self.host()
+        host.set_address("192.168.77.11")
+        load = Path(DISKLESSD).with_name("bench_iscsi_load")
+        for more in ([], ["--digests"]):
+            done = host.run([load, "--address", SERVER_ADDRESS, "--target", f"{PREFIX}:scratch", "--sessions", "32", "--depth", "8", "--write", "50",
+                             "--size", "512,1024,4096,8192,20480,65536,262144,1048576", "--region", str(1 << 30), "--verify", "--seconds", "4", *more],
+                            timeout=120)
+            self.assertGreater(json.loads(self.ok(done))["commands"], 100)
+
     def test_read_only_is_read_only(self) -> None:
         host = self.host()
         host.set_address("192.168.77.11")
