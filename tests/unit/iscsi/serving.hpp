@@ -83,8 +83,19 @@ inline boot::CatalogData two_clients() {
 }
 
 struct ReservationsInMemory final : boot::ReservationStore {
-    [[nodiscard]] std::optional<std::string> load(const std::string&, std::uint16_t) const override { return std::nullopt; }
-    void save(const std::string&, std::uint16_t, std::string, Saved saved) override { saved(true); }
+    [[nodiscard]] std::optional<std::string> load(const std::string&, std::uint16_t lun) const override {
+        const auto found = states.find(lun);
+        return found == states.end() ? std::nullopt : std::optional{found->second};
+    }
+    void save(const std::string&, std::uint16_t lun, std::string state, Saved saved) override {
+        if (state.empty()) {
+            states.erase(lun);
+        } else {
+            states[lun] = std::move(state);
+        }
+        saved(true);
+    }
+    std::map<std::uint16_t, std::string> states;  // by LUN: a test uses one target, and one session at a time
 };
 
 class Serving {
