@@ -179,6 +179,12 @@ std::optional<std::string> Connection::send_targets(std::string_view value) {
 }
 
 void Connection::abort_others(AbortScope scope) {
+    const auto others = shared_->sessions.others(target_->iqn(), tsih_);
+    // PREEMPT AND ABORT waits for nobody: what it aborts must not be taken for what a task management function waits for.
+    if (!scope.initiator_ports.empty()) {
+        for (const auto& other : others) other->abort(scope, nullptr);
+        return;
+    }
     // Released by the last session that has nothing aborted left; with no other session, at the end of this function.
     const std::shared_ptr<void> done{nullptr, [self = shared_from_this()](void*) {
                                          asio::post(self->strand_, [self] {
@@ -187,7 +193,7 @@ void Connection::abort_others(AbortScope scope) {
                                              self->settle();
                                          });
                                      }};
-    for (const auto& other : shared_->sessions.others(target_->iqn(), tsih_)) other->abort(scope, done);
+    for (const auto& other : others) other->abort(scope, done);
 }
 
 void Connection::drop_others() {

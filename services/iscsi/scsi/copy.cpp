@@ -67,10 +67,7 @@ std::optional<CopySegment> segment_of(Command& command, ByteSpan descriptor, con
         command.fail(SenseKey::copy_aborted, asc::none);  // SPC-4 6.4.3: what is wrong at a copy target aborts the copy
         return std::nullopt;
     }
-    if (to->geometry().read_only) {
-        command.fail(SenseKey::data_protect, asc::write_protected);
-        return std::nullopt;
-    }
+    if (!from->admits_copy(command, false) || !to->admits_copy(command, true)) return std::nullopt;
     return CopySegment{from, to, read.lba * from_block, write.lba * to_block, length};
 }
 

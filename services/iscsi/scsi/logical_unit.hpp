@@ -39,6 +39,9 @@ class LogicalUnit : public std::enable_shared_from_this<LogicalUnit> {
     /// The command, which is executing, is aborted: what can go on without it lets it end now.
     void let_go(Command& command);
 
+    /// Whether an EXTENDED COPY of this nexus may read or write here; otherwise the command has failed.
+    [[nodiscard]] bool admits_copy(Command& command, bool writes);
+
     [[nodiscard]] Attentions& attentions() noexcept { return attentions_; }
     void attach(const ITNexus& nexus);
     void detach(const ITNexus& nexus);

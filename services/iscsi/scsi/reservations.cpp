@@ -178,6 +178,8 @@ void Reservations::register_key(Command& command, const Order& order, bool ignor
     Registration* own = registration_of(order.initiator_port);
     if (!ignore_existing && order.key != (own != nullptr ? own->key : 0)) return conflict(command);
     if (own == nullptr && order.action_key == 0) return;
+    if (own == nullptr && state_.registrations.size() >= max_registrations)
+        return command.fail(SenseKey::illegal_request, asc::insufficient_registration_resources);
     effects.changed = true;
     ++state_.generation;
     state_.persists = order.persist;

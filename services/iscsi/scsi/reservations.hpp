@@ -45,6 +45,9 @@ struct PersistentState {
 
 class Reservations {
  public:
+    /// Of one unit; further initiator ports are refused.
+    static constexpr std::size_t max_registrations = 1024;
+
     /// What an order has brought about, besides the command's status.
     struct Effects {
         bool changed = false;  ///< the persistent state

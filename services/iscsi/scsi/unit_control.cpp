@@ -89,6 +89,25 @@ void LogicalUnit::prevent_allow(Command& command) {
     (prevent & 1) != 0 ? medium_.prevent(command.nexus->id) : medium_.allow(command.nexus->id);
 }
 
+// EXTENDED COPY is addressed to one unit and touches others: each has its own say.
+bool LogicalUnit::admits_copy(Command& command, bool writes) {
+    std::array<std::byte, 16> cdb{};
+    cdb[0] = std::byte{writes ? std::uint8_t{0x8a} : std::uint8_t{0x88}};  // as READ(16) or WRITE(16) would be treated
+    bool knows_opcode = false;
+    const CommandEntry& entry = *find_command(cdb, knows_opcode);
+    if (!book_->empty() && command.nexus != nullptr &&
+        book_->with([&](Reservations& r) { return r.conflicts(*command.nexus, entry, cdb); })) {
+        command.status = Status::reservation_conflict;
+    } else if (sanitized_ != not_sanitizing || medium_.is_out()) {
+        command.fail(SenseKey::copy_aborted, asc::copy_target_device_not_reachable);
+    } else if (writes && (write_protected_ || geometry().read_only)) {
+        command.fail(SenseKey::data_protect, asc::write_protected);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 void LogicalUnit::reserve(Command& command) {
     if (command.nexus == nullptr) return;
     if (!book_->with([&](Reservations& r) { return r.reserve(*command.nexus); })) command.status = Status::reservation_conflict;
@@ -104,20 +123,17 @@ Started LogicalUnit::persistent_reserve_out(Command& command) {
         command.fail(SenseKey::illegal_request, asc::invalid_command_operation_code);
         return Started::completed;
     }
-    PersistentState state;
-    const auto effects = book_->with([&](Reservations& r) {
-        auto what = r.persistent_reserve_out(command);
-        state = r.persistent();
-        return what;
+    // All of it alone: states are saved in the order in which they came about.
+    return book_->with([&](Reservations& reservations) {
+        auto effects = reservations.persistent_reserve_out(command);
+        for (const auto& notice : effects.notices) attentions_.post_to_port(notice.initiator_port, notice.asc_ascq);
+        command.preempted = std::move(effects.aborted);
+        const bool saving = effects.changed && book_->save(reservations.persistent(), [&command](bool durable) {
+            if (!durable) command.fail(SenseKey::hardware_error, asc::internal_target_failure);
+            command.finished();
+        });
+        return saving ? Started::pending : Started::completed;
     });
-    for (const auto& notice : effects.notices) attentions_.post_to_port(notice.initiator_port, notice.asc_ascq);
-    command.preempted = effects.aborted;
-    if (!effects.changed) return Started::completed;
-    const bool saving = book_->save(state, [&command](bool durable) {
-        if (!durable) command.fail(SenseKey::hardware_error, asc::internal_target_failure);
-        command.finished();
-    });
-    return saving ? Started::pending : Started::completed;
 }
 
 // A sanitize operation goes on whatever is aborted (SBC-3 4.11.3).
