@@ -92,7 +92,8 @@ struct Iscsi {
     std::chrono::milliseconds ping_interval = 30s;          ///< silence after which a session is asked for a sign of life
     std::chrono::milliseconds probe_timeout = 10s;          ///< for an old session when its initiator logs in anew: a peer that does not
                                                             ///< even acknowledge for so long is gone
-    std::chrono::milliseconds stop_timeout = 5s;            ///< on stop: for commands in flight to end
+    std::chrono::milliseconds logout_timeout = 500ms;       ///< on stop: for initiators to log out, as they are asked to
+    std::chrono::milliseconds stop_timeout = 5s;            ///< then: for commands in flight to end
     std::uint16_t tls_port = 0;                             ///< beside `port`, for initiators behind TLS; 0: off
     std::filesystem::path tls_cert, tls_key;
     std::filesystem::path tls_client_ca;  ///< whose clients are welcome; empty: no certificate is asked for

@@ -262,6 +262,15 @@ void Connection::when_ended(std::function<void()> listener) {
     });
 }
 
+void Connection::request_logout() {
+    asio::post(strand_, [self = shared_from_this()] {
+        Session* session = self->endpoint_.session();
+        if (session == nullptr || !self->target_ || self->over()) return self->stop();
+        session->request_logout(1);
+        self->settle();
+    });
+}
+
 void Connection::stop() {
     asio::post(strand_, [self = shared_from_this()] {
         if (self->why_.empty()) self->why_ = "server_stops";

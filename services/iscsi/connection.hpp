@@ -36,6 +36,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     void drop(std::string_view why);
     /// Calls `listener` on this connection's strand when it has ended, or at once.
     void when_ended(std::function<void()> listener);
+    /// The service will stop: an initiator with a session is asked to log out (RFC 7143 11.9.1), everyone else is stopped.
+    void request_logout();
     /// The service stops: what is in flight ends, nothing new begins.
     void stop();
     /// Is anybody there? The kernel ends the connection when not even an acknowledgement comes back in time.

@@ -79,6 +79,7 @@ struct IscsiService::Impl {
     asio::awaitable<void> sweep();
     asio::awaitable<void> refresh();
     asio::awaitable<void> end_connections();
+    asio::awaitable<void> none_live(std::chrono::milliseconds at_most);
     void begin(asio::ip::tcp::socket socket, TlsContext* with);
     [[nodiscard]] std::vector<std::shared_ptr<Connection>> live();
 
@@ -183,15 +184,22 @@ asio::awaitable<void> IscsiService::Impl::sweep() {
     }
 }
 
+// Asked first: open-iscsi and libiscsi log out and come back, which is kinder to their commands than a lost connection. Firmware ignores it.
 asio::awaitable<void> IscsiService::Impl::end_connections() {
+    for (const auto& connection : live()) connection->request_logout();
+    co_await none_live(shared->config.logout_timeout);
     for (const auto& connection : live()) connection->stop();
-    const auto until = std::chrono::steady_clock::now() + shared->config.stop_timeout;
+    co_await none_live(shared->config.stop_timeout);
+    for (const auto& connection : live()) connection->drop("server_stops");
+}
+
+asio::awaitable<void> IscsiService::Impl::none_live(std::chrono::milliseconds at_most) {
+    const auto until = std::chrono::steady_clock::now() + at_most;
     constexpr std::chrono::milliseconds look_again{20};
     while (!live().empty() && std::chrono::steady_clock::now() < until) {
         tick.expires_after(look_again);
         co_await tick.async_wait(nothrow_await);
     }
-    for (const auto& connection : live()) connection->drop("server_stops");
 }
 
 void IscsiService::catalog_changed() {

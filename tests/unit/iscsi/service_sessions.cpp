@@ -460,10 +460,26 @@ TEST_CASE("stop: what the disk still has is answered, then the connection ends")
     initiator.send(make_pdu(initiator.command(read_10(0, 1), 512, true, false)));
     disk->await_held(1);
     serving.service->stop();
-    disk->release();
-    const auto answer = initiator.receive();
-    REQUIRE(answer);
-    CHECK(answer->opcode() == Opcode::data_in);
+    const auto request = initiator.receive();
+    REQUIRE(request);
+    REQUIRE(request->opcode() == Opcode::async_message);
+    CHECK(wire::AsyncMessage::decode(request->bhs).event == wire::AsyncEvent::logout_request);
+    SUBCASE("who logs out, as asked, is answered") {
+        initiator.send(make_pdu(wire::LogoutRequest{.initiator_task_tag = 99, .cmd_sn = initiator.cmd_sn}));
+        disk->release();
+        const auto data = initiator.receive();
+        REQUIRE(data);
+        CHECK(data->opcode() == Opcode::data_in);
+        const auto answer = initiator.receive();
+        REQUIRE(answer);
+        CHECK(answer->opcode() == Opcode::logout_response);
+    }
+    SUBCASE("who does not loses the connection after its answers") {
+        disk->release();
+        const auto data = initiator.receive();
+        REQUIRE(data);
+        CHECK(data->opcode() == Opcode::data_in);
+    }
     CHECK(initiator.is_closed());
 }
 
