@@ -184,7 +184,8 @@ asio::awaitable<void> IscsiService::Impl::sweep() {
     }
 }
 
-// Asked first: open-iscsi and libiscsi log out and come back, which is kinder to their commands than a lost connection. Firmware ignores it.
+// Asked first: open-iscsi and libiscsi log out and come back, which is kinder to their commands than a lost connection. Firmware ignores
+// it.
 asio::awaitable<void> IscsiService::Impl::end_connections() {
     for (const auto& connection : live()) connection->request_logout();
     co_await none_live(shared->config.logout_timeout);
