@@ -84,7 +84,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     void authentication_failed(std::string_view why, std::string_view user) override;
     void open_session(const Login& login) override;
     [[nodiscard]] std::optional<std::string> send_targets(std::string_view value) override;
-    void abort_others(AbortScope scope) override;
+    void abort_others(AbortScope scope, std::function<void()> then) override;
     void drop_others() override;
     void first_access(bool write) override;
     void task_finished(Task& task) noexcept override;

@@ -178,22 +178,15 @@ std::optional<std::string> Connection::send_targets(std::string_view value) {
     return answer;
 }
 
-void Connection::abort_others(AbortScope scope) {
-    const auto others = shared_->sessions.others(target_->iqn(), tsih_);
-    // PREEMPT AND ABORT waits for nobody: what it aborts must not be taken for what a task management function waits for.
-    if (!scope.initiator_ports.empty()) {
-        for (const auto& other : others) other->abort(scope, nullptr);
-        return;
-    }
+void Connection::abort_others(AbortScope scope, std::function<void()> then) {
     // Released by the last session that has nothing aborted left; with no other session, at the end of this function.
-    const std::shared_ptr<void> done{nullptr, [self = shared_from_this()](void*) {
-                                         asio::post(self->strand_, [self] {
-                                             if (self->ended_) return;
-                                             self->endpoint_.session()->others_aborted();
+    const std::shared_ptr<void> done{nullptr, [self = shared_from_this(), then = std::move(then)](void*) mutable {
+                                         asio::post(self->strand_, [self, then = std::move(then)] {
+                                             then();
                                              self->settle();
                                          });
                                      }};
-    for (const auto& other : others) other->abort(scope, done);
+    for (const auto& other : shared_->sessions.others(target_->iqn(), tsih_)) other->abort(scope, done);
 }
 
 void Connection::drop_others() {

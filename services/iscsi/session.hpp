@@ -40,8 +40,8 @@ class SessionHost {
     virtual ~SessionHost() = default;
     /// The answer to SendTargets=`value` (RFC 7143 appendix C), keys and all; nothing: refused.
     [[nodiscard]] virtual std::optional<std::string> send_targets(std::string_view value) = 0;
-    /// Abort the tasks in `scope` of every other session of this target; Session::others_aborted() when none of them is left.
-    virtual void abort_others(AbortScope scope) = 0;
+    /// Abort the tasks in `scope` of every other session of this target; `then` on the session's strand when none of them is left.
+    virtual void abort_others(AbortScope scope, std::function<void()> then) = 0;
     /// TARGET COLD RESET: end every other session of this target.
     virtual void drop_others() = 0;
     /// The first block read or write of the session.
@@ -92,7 +92,6 @@ class Session {
     void memory_available();
     /// On behalf of another session's reset; then wait for aborts_done().
     void abort(const AbortScope& scope);
-    void others_aborted();
 
     /// A NOP-In that asks for an answer (RFC 7143 11.19); some firmware never gives one.
     void ping();
@@ -137,6 +136,7 @@ class Session {
  private:
     struct Control;
     struct PendingFunction {
+        std::uint32_t serial = 0;
         std::uint32_t initiator_task_tag = 0;
         bool waits_for_others = false;
         bool closes = false;  ///< the session ends with the answer
@@ -160,6 +160,7 @@ class Session {
     // Commands (session_commands.cpp)
     void proceed(Task& task);
     void execute(Task& task);
+    void executed(Task& task);
     [[nodiscard]] bool has_memory(Task& task);
     [[nodiscard]] bool provide_buffer(Task& task, BufferPool::Urgency urgency);
     [[nodiscard]] bool over_share(std::size_t more) const noexcept;
@@ -178,6 +179,7 @@ class Session {
     void manage(const wire::TaskManagementRequest& request);
     void abort_task(Task& task);
     [[nodiscard]] wire::TaskFunctionResponse start_function(const wire::TaskManagementRequest& request, bool& waits_for_others);
+    void others_aborted(std::uint32_t function);
     void answer_functions();
     template<class Predicate>
     void abort_where(Predicate matches);
@@ -215,6 +217,7 @@ class Session {
     std::uint64_t unsent_bytes_ = 0;
     TextExchange text_;
     std::vector<PendingFunction> functions_;
+    std::uint32_t function_serial_ = 0;
 
     OutgoingQueue outgoing_;
     std::vector<std::unique_ptr<Control>> controls_;  // queued or leaving

@@ -135,8 +135,16 @@ void Session::execute(Task& task) {
     }
     task.phase = Task::Phase::executing;
     note_first_access(task);
-    if (units_->execute(task) == storage::Started::completed) return finish(task, true);
+    if (units_->execute(task) == storage::Started::completed) return executed(task);
     ++executing_;
+}
+
+void Session::executed(Task& task) {
+    if (task.preempted.empty()) return finish(task, true);
+    // PREEMPT AND ABORT (SPC-4 5.12.11.2.6): has ended when nothing of the preempted ones can touch the disk any more.
+    ++executing_;
+    host_.abort_others({.lun = static_cast<std::uint16_t>(task.lun), .initiator_ports = std::exchange(task.preempted, {})},
+                       [this, &task] { complete(task); });
 }
 
 void Session::note_first_access(const Task& task) {
@@ -154,7 +162,7 @@ void Session::complete(Task& task) {
         answer_functions();
         return;
     }
-    finish(task, true);
+    executed(task);
 }
 
 /// The command has its status; what is left is to tell the initiator.
@@ -181,8 +189,6 @@ void Session::finish(Task& task, bool executed) {
     if (!good) count(task, &IoStatistics::errors);
     // iPXE takes the status in a Data-In for GOOD and for the exact end of its buffer: everything else goes in a SCSI Response.
     task.sends_response = !good || moved == 0 || task.transfer.direction != Direction::data_in || task.residual != wire::Residual{};
-    if (!task.preempted.empty())  // PREEMPT AND ABORT
-        host_.abort_others({.lun = static_cast<std::uint16_t>(task.lun), .initiator_ports = std::move(task.preempted)});
     task.phase = Task::Phase::responding;
     send_task(task);
 }

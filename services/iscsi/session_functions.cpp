@@ -57,13 +57,15 @@ void Session::manage(const wire::TaskManagementRequest& request) {
         wire::TaskManagementResponse{.response = response, .initiator_task_tag = request.initiator_task_tag}.encode(control(true).bhs);
         return;
     }
-    functions_.push_back({.initiator_task_tag = request.initiator_task_tag,
+    functions_.push_back({.serial = ++function_serial_,
+                          .initiator_task_tag = request.initiator_task_tag,
                           .waits_for_others = waits_for_others,
                           .closes = request.function == TaskFunction::target_cold_reset});
     if (waits_for_others) {
         const bool whole = request.function == TaskFunction::target_warm_reset || request.function == TaskFunction::target_cold_reset;
         const auto lun = wire::flat_lun(request.lun);
-        host_.abort_others({.whole_target = whole, .clears = request.function == TaskFunction::clear_task_set, .lun = lun.value_or(0)});
+        host_.abort_others({.whole_target = whole, .clears = request.function == TaskFunction::clear_task_set, .lun = lun.value_or(0)},
+                           [this, serial = functions_.back().serial] { others_aborted(serial); });
         if (request.function == TaskFunction::target_cold_reset) host_.drop_others();
     }
     answer_functions();
@@ -101,8 +103,8 @@ TaskFunctionResponse Session::start_function(const wire::TaskManagementRequest& 
     return TaskFunctionResponse::function_rejected;
 }
 
-void Session::others_aborted() {
-    const auto waiting = std::ranges::find(functions_, true, &PendingFunction::waits_for_others);
+void Session::others_aborted(std::uint32_t function) {
+    const auto waiting = std::ranges::find(functions_, function, &PendingFunction::serial);
     if (waiting != functions_.end()) waiting->waits_for_others = false;
     answer_functions();
 }

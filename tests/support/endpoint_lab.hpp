@@ -75,7 +75,7 @@ class EndpointLab final : public iscsi::EndpointHost, public iscsi::TaskSink, pu
         if (value == "All") return std::string(20000, 'x');  // long enough for several pieces
         return std::nullopt;
     }
-    void abort_others(iscsi::AbortScope) override { endpoint.session()->others_aborted(); }
+    void abort_others(iscsi::AbortScope, std::function<void()> then) override { then(); }
     void drop_others() override {}
     void first_access(bool) override {}
     void task_finished(iscsi::Task&) noexcept override { std::abort(); }  // memory completes at once
