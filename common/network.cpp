@@ -64,7 +64,10 @@ std::optional<Ipv4Address> Ipv4Address::parse(std::string_view text) noexcept {
     const char* at = text.data();
     const char* const end = at + text.size();
     for (int part = 0; part < 4; ++part) {
-        if (part > 0 && (at == end || *at++ != '.')) return std::nullopt;
+        if (part > 0) {
+            if (at == end || *at != '.') return std::nullopt;
+            ++at;
+        }
         unsigned octet = 0;
         const auto [next, error] = std::from_chars(at, end, octet);
         if (error != std::errc{} || octet > 255 || next - at > 3) return std::nullopt;

@@ -29,6 +29,7 @@ Runtime::~Runtime() { stop(); }
 
 std::vector<asio::any_io_executor> Runtime::executors() {
     std::vector<asio::any_io_executor> all;
+    all.reserve(threads_.size());
     for (Lane& lane : threads_) all.emplace_back(lane.context.get_executor());
     return all;
 }

@@ -294,6 +294,7 @@ void Initiator::finish(std::uint32_t tag, std::uint8_t status) {
     }
     if (workload_.verify && !command.write) outcome_.wrong_blocks += region_.wrong_blocks(command.offset, command.data);
     ++outcome_.commands;
+    ++ended_;
     outcome_.bytes += command.data.size();
     const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - command.started).count();
     outcome_.latencies_us.push_back(static_cast<std::uint32_t>(taken));

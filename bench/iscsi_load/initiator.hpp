@@ -47,6 +47,8 @@ class Initiator {
     ~Initiator();
 
     [[nodiscard]] int descriptor() const noexcept { return socket_; }
+    /// Commands so far.
+    [[nodiscard]] std::uint64_t ended() const noexcept { return ended_; }
     /// New commands until the depth is reached, unless draining.
     void start_commands(bool draining);
     /// What goes without waiting. Both throw when the session breaks.
@@ -75,6 +77,7 @@ class Initiator {
     const Workload& workload_;
     Region region_;
     Outcome& outcome_;
+    std::uint64_t ended_ = 0;
     std::mt19937_64 random_;
     int socket_ = -1;
     wire::Digests digests_;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <sstream>
 
 #include "bench/iscsi_load/initiator.hpp"
@@ -109,12 +110,15 @@ class Load {
     void run() {
         turn(Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>{arguments_.ramp}), false);
         const Outcome before = std::exchange(outcome_, {});
+        const auto ended_before = ended();
         const std::uint64_t cpu_before = cpu_ns(arguments_.server_pids);
         const auto begin = Clock::now();
         turn(begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>{arguments_.seconds}), false);
         seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
         server_cpu_ns_ = cpu_ns(arguments_.server_pids) - cpu_before;
         measured_ = std::exchange(outcome_, {});
+        slowest_ = std::numeric_limits<std::uint64_t>::max();
+        for (std::size_t i = 0; i < sessions_.size(); ++i) slowest_ = std::min(slowest_, sessions_[i]->ended() - ended_before[i]);
         turn(Clock::now() + std::chrono::seconds{30}, true);
         measured_.errors += before.errors + outcome_.errors;
         measured_.wrong_blocks += before.wrong_blocks + outcome_.wrong_blocks;
@@ -129,16 +133,25 @@ class Load {
         };
         const auto commands = static_cast<double>(std::max<std::uint64_t>(1, measured_.commands));
         std::printf(R"({"commands": %llu, "seconds": %.3f, "iops": %.0f, "mb_s": %.1f, "p50_us": %u, "p99_us": %u, )"
-                    R"("cpu_us_per_command": %.3f, "errors": %llu, "wrong_blocks": %llu, "unfinished": %zu})"
+                    R"("cpu_us_per_command": %.3f, "slowest_of_mean": %.2f, "errors": %llu, "wrong_blocks": %llu, "unfinished": %zu})"
                     "\n",
                     static_cast<unsigned long long>(measured_.commands), seconds_, commands / seconds_,
                     static_cast<double>(measured_.bytes) / seconds_ / 1e6, percentile(0.5), percentile(0.99),
-                    static_cast<double>(server_cpu_ns_) / 1000 / commands, static_cast<unsigned long long>(measured_.errors),
-                    static_cast<unsigned long long>(measured_.wrong_blocks), under_way());
+                    static_cast<double>(server_cpu_ns_) / 1000 / commands,
+                    static_cast<double>(slowest_) * static_cast<double>(sessions_.size()) / commands,
+                    static_cast<unsigned long long>(measured_.errors), static_cast<unsigned long long>(measured_.wrong_blocks),
+                    under_way());
         return measured_.errors == 0 && measured_.wrong_blocks == 0 && under_way() == 0;
     }
 
  private:
+    [[nodiscard]] std::vector<std::uint64_t> ended() const {
+        std::vector<std::uint64_t> all;
+        all.reserve(sessions_.size());
+        for (const auto& session : sessions_) all.push_back(session->ended());
+        return all;
+    }
+
     [[nodiscard]] std::size_t under_way() const {
         std::size_t all = 0;
         for (const auto& session : sessions_) all += session->under_way();
@@ -171,6 +184,7 @@ class Load {
     std::vector<std::unique_ptr<Initiator>> sessions_;
     std::vector<bool> writing_;
     double seconds_ = 0;
+    std::uint64_t slowest_ = 0;  // commands of the session that had least
     std::uint64_t server_cpu_ns_ = 0;
 };
 
