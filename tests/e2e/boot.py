@@ -12,6 +12,7 @@ import re
 import sys
 import time
 import unittest
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -24,8 +25,8 @@ BOOT_S = 240
 POWER_OFF_S = 60
 
 
-def machine_of(client: Declared, firmware: str = "bios", job: str = "poweroff") -> Client:
-    return Client(firmware=firmware, mac=client.mac, uuid=client.uuid, serial=job)  # type: ignore[arg-type]
+def machine_of(client: Declared, firmware: str = "bios", job: str = "poweroff", extra: Sequence[str] = ()) -> Client:
+    return Client(firmware=firmware, mac=client.mac, uuid=client.uuid, serial=job, extra=extra)  # type: ignore[arg-type]
 
 
 class Boot(unittest.TestCase):

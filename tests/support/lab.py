@@ -71,7 +71,7 @@ def kvm_works() -> bool:
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     with tempfile.TemporaryDirectory(prefix="kvm-probe-") as directory:
-        command = [_QEMU, *_accelerator(kvm=True), *_QEMU_COMMON, "-m", "128", *_uefi_flash(Path(directory)), "-serial", "stdio"]
+        command = [_QEMU, *_accelerator(kvm=True), *_QEMU_COMMON, "-m", "128", *_uefi_flash(Path(directory, "variables.fd")), "-serial", "stdio"]
         console = Path(directory, "console")
         with console.open("wb") as output, _process([*_dies_with_us(), *command], stdout=output, stderr=subprocess.DEVNULL) as qemu:
             deadline = time.monotonic() + 10
@@ -92,6 +92,7 @@ class Client:
     serial: str = ""
     memory_mib: int = 512
     extra: Sequence[str] = ()  # more QEMU arguments
+    variables: Path | None = None  # UEFI's, kept there from boot to boot; none: fresh ones
 
 
 class Machine:
@@ -361,9 +362,9 @@ def _accelerator(*, kvm: bool) -> list[str]:
     return ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "qemu64"]
 
 
-def _uefi_flash(directory: Path) -> list[str]:
-    variables = directory / "uefi-variables.fd"
-    shutil.copy(_OVMF_VARS, variables)
+def _uefi_flash(variables: Path) -> list[str]:
+    if not variables.exists():
+        shutil.copy(_OVMF_VARS, variables)
     return [
         "-machine", "q35,graphics=off",
         "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_OVMF_CODE}",
@@ -377,7 +378,7 @@ def _qemu_command(client: Client, tap: str, directory: Path) -> list[str]:
         case "bios":
             machine = ["-machine", "pc,graphics=off", "-boot", "order=n"]
         case "uefi" | "uefi-http":
-            machine = _uefi_flash(directory)
+            machine = _uefi_flash(client.variables or directory / "uefi-variables.fd")
             card += ",romfile="  # OVMF brings its own PXE; the card's ROM is iPXE
     if client.firmware == "uefi-http":
         for version in ("IPv4", "IPv6"):
