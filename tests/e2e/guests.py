@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from boot import BOOT_S, POWER_OFF_S, machine_of  # noqa: E402
 from lab import SERVER_ADDRESS, Lab  # noqa: E402
 from scenario import DISKLESSD, PREFIX, Scenario  # noqa: E402
+from setup_menu import BOOT_MENU, DOWN, ENTER, SPACE, SetupMenu  # noqa: E402
 
 FIO_SECONDS = int(os.environ.get("FIO_SECONDS", "300"))
 USER, SECRET, SERVER_SECRET = "anna", "the-secret-of-anna", "what-the-server-says"
@@ -118,6 +120,46 @@ echo "guest: fio has verified everything"
         output = self.lab.run([program, "--socket", self.scenario.data_dir / "api.sock", "sessions", "--json"])
         (session,) = [one for one in json.loads(output)["sessions"] if one["target"] == f"{PREFIX}:scratch"]
         return session  # type: ignore[no-any-return]
+
+
+class Ovmf(WithGuest):
+    """UEFI's own initiator: a short DISCOVER without a class, the target from option 17, the disk a boot option of the firmware."""
+
+    def test_boots_from_it(self) -> None:
+        client = self.scenario.add("desk-01", 1)
+        self.lab.start_server(self.scenario.config())
+        machine = dataclasses.replace(machine_of(client, "uefi", extra=BOOT_MENU), variables=self.lab.directory / "variables.fd")
+        with self.lab.boot(machine) as configured:
+            self.configure(SetupMenu(configured))
+        with self.lab.boot(machine) as booted:
+            menu = SetupMenu(booted)
+            menu.open()
+            menu.choose("Boot Manager")
+            menu.choose("VIRTUAL-DISK")
+            booted.wait_for(r"^diskless-demo: desk-01 runs from its iSCSI disk", BOOT_S)
+            booted.wait_for_power_off(POWER_OFF_S)
+        log = self.lab.server_log.read_text()
+        self.assertNotIn("step=script", log)
+        self.assertRegex(log, r"session\.opened .*isid=125400123401 ")  # made from the MAC
+
+    def configure(self, menu: SetupMenu) -> None:
+        menu.open()
+        menu.choose("Device Manager")
+        menu.choose("iSCSI Configuration")
+        menu.press(ENTER)  # the initiator name is highlighted
+        menu.press(f"{PREFIX}.initiator:desk-01" + ENTER)
+        menu.choose("Add an Attempt")
+        menu.press(ENTER)  # the only network card
+        menu.press(ENTER)  # the mode is highlighted: disabled, enabled, …
+        menu.press(DOWN)
+        menu.press(ENTER)
+        for checkbox in ("Enable DHCP", "Get target info via DHCP"):
+            menu.go_to(checkbox)
+            menu.press(SPACE)
+        menu.choose("Authentication Type")  # CHAP, none
+        menu.press(DOWN)
+        menu.press(ENTER)
+        menu.choose("Save Changes")
 
 
 if __name__ == "__main__":
