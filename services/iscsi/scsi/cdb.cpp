@@ -51,6 +51,7 @@ constexpr std::array commands{
     CommandEntry{0x5f, 0x04, 10, Operation::persistent_reserve_out, U{0x5f, 0x04, ff, 0, 0, ff, ff, ff, ff, control}},
     CommandEntry{0x5f, 0x05, 10, Operation::persistent_reserve_out, U{0x5f, 0x05, ff, 0, 0, ff, ff, ff, ff, control}},
     CommandEntry{0x5f, 0x06, 10, Operation::persistent_reserve_out, U{0x5f, 0x06, ff, 0, 0, ff, ff, ff, ff, control}},
+    CommandEntry{0x5f, 0x07, 10, Operation::persistent_reserve_out, U{0x5f, 0x07, 0, 0, 0, ff, ff, ff, ff, control}},
     CommandEntry{0x83, 0x00, 16, Operation::extended_copy, U{0x83, 0, 0, 0, 0, 0, 0, 0, 0, 0, ff, ff, ff, ff, 0, control}},
     CommandEntry{0x84, 0x00, 16, Operation::receive_copy_results, U{0x84, 0, ff, 0, 0, 0, 0, 0, 0, 0, ff, ff, ff, ff, 0, control}},
     CommandEntry{0x84, 0x03, 16, Operation::receive_copy_results, U{0x84, 0x03, ff, 0, 0, 0, 0, 0, 0, 0, ff, ff, ff, ff, 0, control}},

@@ -22,6 +22,7 @@ enum class Out : std::uint8_t {
     preempt,
     preempt_and_abort,
     register_and_ignore_existing_key,
+    register_and_move,
 };
 enum class In : std::uint8_t { read_keys, read_reservation, report_capabilities, read_full_status };
 
@@ -70,6 +71,19 @@ std::optional<ReservationType> type_of(std::uint8_t scope_and_type) noexcept {
     const auto type = static_cast<std::uint8_t>(scope_and_type & 0x0f);
     if (scope_and_type >> 4 != 0 || type == 0 || type == 2 || type == 4 || type > 8) return std::nullopt;  // scope: the logical unit
     return static_cast<ReservationType>(type);
+}
+
+/// The initiator port that an iSCSI TransportID names (SPC-4 7.6.4.6); nothing: none that could be one of ours.
+std::optional<std::string> initiator_port_of(ByteSpan transport_id) {
+    constexpr std::size_t header_bytes = 4;
+    if (transport_id.size() < header_bytes || load_be<std::uint8_t>(transport_id, 0) != iscsi_transport_id) return std::nullopt;
+    if (transport_id.size() != header_bytes + load_be<std::uint16_t>(transport_id, 2)) return std::nullopt;
+    std::string_view name = as_text(transport_id.subspan(header_bytes));
+    name = name.substr(0, name.find('\0'));
+    constexpr std::size_t longest = 223 + std::string_view{",i,0x"}.size() + 12;
+    const bool printable = std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7f; });
+    if (!printable || name.size() > longest || name.find(",i,0x") == std::string_view::npos) return std::nullopt;
+    return std::string{name};
 }
 
 void conflict(Command& command) noexcept { command.status = Status::reservation_conflict; }
@@ -140,6 +154,10 @@ void Reservations::tell_others(const std::string& self, std::uint16_t asc_ascq, 
 Reservations::Effects Reservations::persistent_reserve_out(Command& command) {
     Effects effects;
     const auto action = static_cast<Out>(load_be<std::uint8_t>(command.cdb, 1) & 0x1f);
+    if (action == Out::register_and_move) {
+        register_and_move(command, effects);
+        return effects;
+    }
     if (load_be<std::uint32_t>(command.cdb, 5) != parameter_list_bytes || command.data.size() < parameter_list_bytes) {
         command.fail(SenseKey::illegal_request, asc::parameter_list_length_error);
         return effects;
@@ -189,6 +207,38 @@ void Reservations::register_key(Command& command, const Order& order, bool ignor
     } else {
         state_.registrations.push_back({order.initiator_port, order.action_key});
     }
+}
+
+// SPC-4 5.13.8, 6.16.4: the reservation goes to another port, which is registered by the way.
+void Reservations::register_and_move(Command& command, Effects& effects) {
+    const std::size_t length = load_be<std::uint32_t>(command.cdb, 5);
+    if (length < parameter_list_bytes || command.data.size() < length ||
+        length != parameter_list_bytes + load_be<std::uint32_t>(command.data, 20))
+        return command.fail(SenseKey::illegal_request, asc::parameter_list_length_error);
+    const std::string& self = command.nexus->initiator_port;
+    const auto key = load_be<std::uint64_t>(command.data, 8);
+    const auto flags = load_be<std::uint8_t>(command.data, 17);
+    Registration* own = registration_of(self);
+    if (own == nullptr || own->key != load_be<std::uint64_t>(command.data, 0)) return conflict(command);
+    if (!state_.type) return command.fail_field(1);
+    if (all_registrants() || state_.holder != self) return conflict(command);
+    const auto to = initiator_port_of(command.data.subspan(parameter_list_bytes, length - parameter_list_bytes));
+    constexpr std::uint16_t our_target_port = 1;
+    if (!to || *to == self || key == 0 || load_be<std::uint16_t>(command.data, 18) != our_target_port)
+        return command.fail(SenseKey::illegal_request, asc::invalid_field_in_parameter_list);
+    Registration* known = registration_of(*to);
+    if (known == nullptr && state_.registrations.size() >= max_registrations)
+        return command.fail(SenseKey::illegal_request, asc::insufficient_registration_resources);
+    effects.changed = true;
+    ++state_.generation;
+    state_.persists = (flags & 0x01) != 0;
+    if (known != nullptr) {
+        known->key = key;
+    } else {
+        state_.registrations.push_back({*to, key});
+    }
+    state_.holder = *to;
+    if ((flags & 0x02) != 0) unregister(self, effects);
 }
 
 // SPC-4 5.13.11.3: with the holder its reservation goes; where registrants shared it, they are told.

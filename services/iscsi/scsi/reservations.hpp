@@ -87,6 +87,7 @@ class Reservations {
     [[nodiscard]] bool is_holder(const std::string& initiator_port) const;
     void tell_others(const std::string& self, std::uint16_t asc_ascq, Effects& effects) const;
     void register_key(Command& command, const Order& order, bool ignore_existing, Effects& effects);
+    void register_and_move(Command& command, Effects& effects);
     void unregister(const std::string& initiator_port, Effects& effects);
     void reserve_persistently(Command& command, const Order& order, Effects& effects);
     void release_persistently(Command& command, const Order& order, Effects& effects);

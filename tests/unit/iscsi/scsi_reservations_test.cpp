@@ -185,3 +185,47 @@ TEST_CASE("the gate: shared together, exclusive alone, in the order of arrival")
     CHECK(gate.leave(Gate::Pass::exclusive).empty());
     CHECK(gate.enter(commands[0], Gate::Pass::shared));
 }
+
+TEST_CASE("REGISTER AND MOVE: the holder hands the reservation to another port") {
+    const std::string name = "iqn.heir,i,0x800000000009";
+    const ITNexus heir{.id = 4, .initiator_port = name};
+    const auto move = [&](Reservations& r, const ITNexus& who, std::uint64_t own, std::uint64_t key, int flags, std::string_view to,
+                          Reservations::Effects* effects = nullptr) {
+        const std::size_t text = (to.size() / 4 + 1) * 4;
+        std::vector<std::byte> list(24 + 4 + text);
+        const MutableByteSpan out{list};
+        store_be(out, 0, own);
+        store_be(out, 8, key);
+        list[17] = static_cast<std::byte>(flags);
+        store_be<std::uint16_t>(out, 18, 1);
+        store_be(out, 20, static_cast<std::uint32_t>(4 + text));
+        list[24] = std::byte{0x45};
+        store_be(out, 26, static_cast<std::uint16_t>(text));
+        std::ranges::copy(as_bytes(to), list.begin() + 28);
+        Order command{7, who, 0, own, key};
+        store_be(MutableByteSpan{command.bytes}, 5, static_cast<std::uint32_t>(list.size()));
+        command.data = list;
+        return order(r, std::move(command), effects);
+    };
+    Reservations r = reserved(1);
+    CHECK(move(r, stranger, 0, 0x99, 0, name) == Status::reservation_conflict);
+    CHECK(move(r, registrant, 0x22, 0x99, 0, name) == Status::reservation_conflict);  // not the holder
+    CHECK(move(r, holder, 0x11, 0, 0, name) == Status::check_condition);              // without a key
+    CHECK(move(r, holder, 0x11, 0x99, 0, holder.initiator_port) == Status::check_condition);
+    CHECK(move(r, holder, 0x11, 0x99, 0, "iqn.heir,i,0x1\nforged") == Status::check_condition);
+    CHECK(conflicts(r, heir, {0x2a}));
+
+    Reservations::Effects effects;
+    CHECK(move(r, holder, 0x11, 0x99, 0x02, name, &effects) == Status::good);
+    CHECK(effects.changed);
+    CHECK(r.persistent().holder == name);
+    CHECK(r.persistent().registrations.size() == 2);  // the old holder has left, as it said
+    CHECK_FALSE(conflicts(r, heir, {0x2a}));
+    CHECK(conflicts(r, holder, {0x2a}));
+
+    Reservations none;
+    REQUIRE(order(none, {register_key, holder, 0, 0, 0x11}) == Status::good);
+    CHECK(move(none, holder, 0x11, 0x99, 0, name) == Status::check_condition);  // nothing to hand over
+    Reservations shared = reserved(7);
+    CHECK(move(shared, holder, 0x11, 0x99, 0, name) == Status::reservation_conflict);
+}
