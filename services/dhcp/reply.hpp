@@ -15,9 +15,9 @@ struct Exchange {
     const wire::Request& request;
     const boot::Catalog& catalog;
     Seconds now;
-    const boot::Client* client;  ///< nullptr: nobody declared this machine
+    const boot::Client* client = nullptr;  ///< nullptr: nobody declared this machine
     boot::Firmware firmware;
-    std::size_t subnet_index;
+    std::size_t subnet_index = 0;
     const config::Subnet& subnet;
 
     [[nodiscard]] const MacAddress& mac() const noexcept { return request.header.chaddr; }

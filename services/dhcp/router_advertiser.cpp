@@ -46,8 +46,8 @@ int open_socket(const std::string& interface) noexcept {
 
 }  // namespace
 
-RouterAdvertiser::RouterAdvertiser(asio::any_io_executor executor, std::string interface, CounterRegistry& counters)
-    : interface_{std::move(interface)}, socket_{std::move(executor)}, answered_{counters.counter("diskless_router_advertisements_total")} {}
+RouterAdvertiser::RouterAdvertiser(const asio::any_io_executor& executor, std::string interface, CounterRegistry& counters)
+    : interface_{std::move(interface)}, socket_{executor}, answered_{counters.counter("diskless_router_advertisements_total")} {}
 
 bool RouterAdvertiser::bind() {
     const int fd = open_socket(interface_);

@@ -12,7 +12,7 @@ namespace diskless::dhcp {
 
 class RouterAdvertiser {
  public:
-    RouterAdvertiser(asio::any_io_executor executor, std::string interface, CounterRegistry& counters);
+    RouterAdvertiser(const asio::any_io_executor& executor, std::string interface, CounterRegistry& counters);
 
     /// False: not possible here; the log says why.
     bool bind();

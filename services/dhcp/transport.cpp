@@ -40,8 +40,7 @@ sockaddr_in socket_address(Ipv4Address address, std::uint16_t port) noexcept {
 
 }  // namespace
 
-Transport::Transport(asio::any_io_executor executor, Setup setup)
-    : setup_{std::move(setup)}, socket_{std::move(executor)}, room_(max_burst) {}
+Transport::Transport(const asio::any_io_executor& executor, Setup setup) : setup_{std::move(setup)}, socket_{executor}, room_(max_burst) {}
 
 Transport::~Transport() {
     if (raw_ >= 0) ::close(raw_);

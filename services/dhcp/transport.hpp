@@ -24,7 +24,7 @@ class Transport {
         Ipv4Address address;    ///< the server's
         std::uint16_t port = 67;
     };
-    Transport(asio::any_io_executor executor, Setup setup);
+    Transport(const asio::any_io_executor& executor, Setup setup);
     Transport(const Transport&) = delete;
     Transport& operator=(const Transport&) = delete;
     ~Transport();

@@ -50,6 +50,7 @@ class OutgoingQueue {
 };
 
 /// PDUs in a fixed arena and the iovecs that lead through them. The data stays where it is until the batch has left.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): only what add() wrote is read
 class Batch {
  public:
     static constexpr std::size_t max_pdus = 64;

@@ -60,8 +60,8 @@ void OpenTarget::replace(TargetRef ref, const std::vector<Lun>& luns) {
     units_.replace(std::move(units));
 }
 
-TargetRegistry::TargetRegistry(asio::any_io_executor executor, LunProvider& provider, boot::ReservationStore& reservations)
-    : strand_{asio::make_strand(std::move(executor))}, provider_{provider}, shelf_{reservations, rest()} {}
+TargetRegistry::TargetRegistry(const asio::any_io_executor& executor, LunProvider& provider, boot::ReservationStore& reservations)
+    : strand_{asio::make_strand(executor)}, provider_{provider}, shelf_{reservations, rest()} {}
 
 scsi::Rest TargetRegistry::rest() const {
     return [strand = strand_](std::chrono::milliseconds how_long, std::function<void()> go_on) {

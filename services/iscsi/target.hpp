@@ -58,7 +58,7 @@ class OpenTarget {
 
 class TargetRegistry {
  public:
-    TargetRegistry(asio::any_io_executor executor, LunProvider& provider, boot::ReservationStore& reservations);
+    TargetRegistry(const asio::any_io_executor& executor, LunProvider& provider, boot::ReservationStore& reservations);
 
     /// From any strand; two logins at once share one opening. The error is for the log.
     [[nodiscard]] asio::awaitable<std::expected<std::shared_ptr<OpenTarget>, std::string>> open(TargetRef target);

@@ -41,8 +41,8 @@ ssize_t send_segmented(int socket, const asio::ip::udp::endpoint& to, MutableByt
 
 /// How many went out, or -1.
 int send_many(int socket, const asio::ip::udp::endpoint& to, MutableByteSpan datagrams, std::size_t datagram_bytes) noexcept {
-    std::array<iovec, Burst::max_datagrams> bytes;
-    std::array<mmsghdr, Burst::max_datagrams> messages;
+    std::array<iovec, Burst::max_datagrams> bytes;       // NOLINT(cppcoreguidelines-pro-type-member-init): the first `count` are set
+    std::array<mmsghdr, Burst::max_datagrams> messages;  // NOLINT(cppcoreguidelines-pro-type-member-init)
     unsigned count = 0;
     for (; !datagrams.empty() && count < Burst::max_datagrams; ++count) {
         const MutableByteSpan one = datagrams.first(std::min(datagrams.size(), datagram_bytes));

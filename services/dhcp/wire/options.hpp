@@ -48,6 +48,7 @@ enum class Option : std::uint8_t {
 };
 
 /// The options of one packet: each code once, its parts joined (RFC 3396). Fixed memory, no allocation.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): only what append() wrote is read
 class Options {
  public:
     [[nodiscard]] bool has(Option code) const noexcept { return present_[index(code)]; }
@@ -71,12 +72,13 @@ class Options {
     std::array<bool, 256> present_{};
     std::array<std::uint16_t, 256> start_{};
     std::array<std::uint16_t, 256> length_{};
-    std::array<std::byte, capacity> bytes_;  // NOLINT(cppcoreguidelines-pro-type-member-init): only what append() wrote is read
+    std::array<std::byte, capacity> bytes_;
     std::uint16_t used_ = 0;
 };
 
 /// Options of a reply, in the order in which they are put. Long values are split (RFC 3396). What is put after optional_from_here() may be
 /// left out, option by option, where the client's packet size has no room.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): only the first used_ are read
 class OptionWriter {
  public:
     void put(Option code, ByteSpan value) noexcept;
@@ -96,7 +98,7 @@ class OptionWriter {
     static constexpr std::size_t capacity = 1400;
 
  private:
-    std::array<std::byte, capacity> bytes_;  // NOLINT(cppcoreguidelines-pro-type-member-init): only the first used_ are read
+    std::array<std::byte, capacity> bytes_;
     std::size_t used_ = 0;
     std::size_t optional_from_ = capacity;
     bool ok_ = true;

@@ -105,7 +105,10 @@ struct Read {
     [[nodiscard]] Ipv4Address giaddr() const { return address(24); }
     [[nodiscard]] std::uint32_t xid() const { return load_be<std::uint32_t>(bytes, 4); }
     [[nodiscard]] std::uint16_t flags() const { return load_be<std::uint16_t>(bytes, 10); }
-    [[nodiscard]] std::string file() const { return as_text(ByteSpan{bytes}.subspan(108, 128)).data(); }
+    [[nodiscard]] std::string file() const {
+        const std::string_view field = as_text(ByteSpan{bytes}.subspan(108, 128));
+        return std::string{field.substr(0, field.find('\0'))};
+    }
     [[nodiscard]] bool has(Option code) const { return options.contains(static_cast<int>(code)); }
     [[nodiscard]] std::string get(Option code) const {
         const auto found = options.find(static_cast<int>(code));

@@ -8,8 +8,8 @@ using Kind = RangeResult::Kind;
 
 TEST_CASE("ranges: parts, suffixes, open ends, and what cannot be satisfied") {
     struct Case {
-        const char* header;
-        Kind kind;
+        const char* header = nullptr;
+        Kind kind{};
         ByteRange range;
     };
     for (const auto& [header, kind, range] : {

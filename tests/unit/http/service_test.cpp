@@ -2,7 +2,7 @@
 #include "services/http/service.hpp"
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
+#include <cstdlib>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/read.hpp>

@@ -167,7 +167,7 @@ TEST_CASE("libiscsi, which prefers digests") {
 
 TEST_CASE("every key of the table") {
     struct Row {
-        const char *key, *offer, *answer;
+        const char *key = nullptr, *offer = nullptr, *answer = nullptr;
         SessionType type = SessionType::normal;
     };
     for (const Row& row : {Row{"HeaderDigest", "CRC32C,None", "CRC32C"},

@@ -206,7 +206,8 @@ TEST_CASE("LUN fields") {
 }
 
 TEST_CASE("text: keys and values as they are, malformed text refused") {
-    const std::string two{"A=1\0Bc=x=y\0\0", 13};
+    using namespace std::string_literals;
+    const std::string two = "A=1\0Bc=x=y\0\0"s;
     const auto keys = parse_text(two);
     REQUIRE(keys);
     CHECK(*keys == std::vector<TextKey>{{"A", "1"}, {"Bc", "x=y"}});

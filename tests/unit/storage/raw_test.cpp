@@ -163,7 +163,7 @@ TEST_CASE("what is no disk is refused with a reason and a remedy") {
     const auto backend = make_backend("threads", 1);
     CHECK_THROWS_WITH_AS((void)open_raw(folder.path / "none", {}, backend), doctest::Contains("make the file"), std::runtime_error);
     CHECK_THROWS_WITH_AS((void)open_raw(folder.path, {}, backend), doctest::Contains("is a directory"), std::runtime_error);
-    std::ofstream{folder.path / "empty"};
+    std::ofstream{folder.path / "empty"}.flush();
     CHECK_THROWS_WITH_AS((void)open_raw(folder.path / "empty", {}, backend), doctest::Contains("is empty"), std::runtime_error);
     std::ofstream{folder.path / "odd"} << std::string(1000, 'x');
     CHECK(open_raw(folder.path / "odd", {}, backend)->geometry().size_bytes == 512);
