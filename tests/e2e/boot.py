@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import re
@@ -18,7 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from lab import Client, Lab, Machine  # noqa: E402
-from scenario import DISKLESSD, Declared, Scenario  # noqa: E402
+from scenario import DISKLESSD, PREFIX, Declared, Scenario  # noqa: E402
+from uefi_variables import iscsi_attempt, write_variables  # noqa: E402
 
 # TCG on a busy machine with a sanitized server: the slowest boots take a minute, so a limit of four says "stuck" and not "slow".
 BOOT_S = 240
@@ -93,6 +95,21 @@ class Boot(unittest.TestCase):
         log = self.lab.server_log.read_text()
         self.assertIn("loader", self.timeline(client))
         self.assertNotIn("by TFTP", log)
+
+    def test_uefi_own_initiator(self) -> None:
+        """UEFI's own initiator: a DISCOVER without class or architecture, the disk from option 17, and no loader of ours at all."""
+        client = self.scenario.add("desk-13", 13)
+        self.start()
+        variables = self.lab.directory / "variables.fd"
+        write_variables(variables, iscsi_attempt(f"{PREFIX}.initiator:{client.name}", client.mac))
+        with self.lab.boot(dataclasses.replace(machine_of(client, "uefi"), variables=variables)) as machine:
+            machine.wait_for(rf"^BdsDxe: starting .*iSCSI\({re.escape(client.target)},", BOOT_S)
+            self.assertEqual(self.runs_from_its_disk(machine, client), 1)
+            machine.wait_for_power_off(POWER_OFF_S)
+        steps = self.timeline(client)
+        self.assertEqual([step for step in steps if not step.endswith("dhcp")], ["login", "first_read", "system_login", "first_write"])
+        isid = "12" + client.mac.replace(":", "")[2:]  # the firmware's, made from the MAC
+        self.assertRegex(self.lab.server_log.read_text(), rf"session\.opened initiator={PREFIX}\.initiator:{client.name} .*isid={isid} ")
 
     def test_kernel(self) -> None:
         """Kernel and initrd over HTTP, by BIOS; the root disk by the command line's arguments."""
