@@ -16,6 +16,9 @@ Firmware firmware_of(const FirmwareHints& hints) noexcept {
         firmware.stage = Stage::pxe_rom;
     } else if (hints.vendor_class.starts_with("Linux ipconfig")) {
         firmware.stage = Stage::system;
+    } else if (hints.vendor_class.empty() && !hints.architecture && hints.requested == "\x01\x03\x06\x11") {
+        // EDK2's IScsiDxe says nothing of itself. It asks for mask, router, name servers and root path; systems ask for more.
+        firmware.stage = Stage::san_firmware;
     }
     return firmware;
 }

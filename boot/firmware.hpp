@@ -29,6 +29,7 @@ enum class Architecture : std::uint16_t {
 enum class Stage : std::uint8_t {
     plain,          ///< a DHCP client that does not boot from us: an operating system, a phone
     system,         ///< an operating system's initramfs (class "Linux ipconfig")
+    san_firmware,   ///< firmware with an iSCSI initiator of its own (OVMF's)
     pxe_rom,        ///< PXE firmware that wants a loader
     http_firmware,  ///< UEFI HTTP boot
     ipxe,           ///< iPXE, as a ROM or as the loader we sent: DHCP cannot tell them apart
@@ -48,6 +49,7 @@ struct FirmwareHints {
     std::optional<std::uint16_t> architecture;  ///< option 93, the first one listed
     std::string_view vendor_class;              ///< option 60
     std::string_view user_class;                ///< option 77, raw or with a length byte: both occur
+    std::string_view requested;                 ///< option 55
     bool has_ipxe_options = false;              ///< option 175 is present
     bool ipxe_http = false;
     bool ipxe_iscsi = false;

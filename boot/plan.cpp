@@ -101,6 +101,7 @@ BootPlan plan_boot(const Client* client, const Firmware& firmware, const BootSer
         case Stage::pxe_rom: return plan_pxe(client, firmware, server);
         case Stage::http_firmware: return plan_http(client, firmware, server);
         case Stage::ipxe: return plan_ipxe(client, firmware, server);
+        case Stage::san_firmware:
         case Stage::plain: return plan_plain(client, server);
         case Stage::system: return {};
     }

@@ -47,6 +47,7 @@ std::string_view name_of(boot::Stage stage) noexcept {
     switch (stage) {
         case boot::Stage::plain: return "system";
         case boot::Stage::system: return "initramfs";
+        case boot::Stage::san_firmware: return "firmware's iSCSI initiator";
         case boot::Stage::pxe_rom: return "PXE ROM";
         case boot::Stage::http_firmware: return "HTTP boot";
         case boot::Stage::ipxe: return "iPXE";
@@ -62,6 +63,7 @@ boot::FirmwareHints hints_of(const wire::Options& options) noexcept {
     return {.architecture = options.u16(Option::client_system_architecture),
             .vendor_class = options.text(Option::vendor_class),
             .user_class = options.text(Option::user_class),
+            .requested = options.text(Option::parameter_request_list),
             .has_ipxe_options = options.has(Option::ipxe),
             .ipxe_http = has_feature(ipxe, ipxe_http),
             .ipxe_iscsi = has_feature(ipxe, ipxe_iscsi)};
@@ -82,7 +84,8 @@ std::optional<Ipv4Address> link_selection(const wire::Options& options) noexcept
 
 std::string describe(const boot::Firmware& firmware, std::string_view vendor_class) {
     constexpr std::size_t class_limit = 40;
-    const bool boots = firmware.stage != boot::Stage::plain && firmware.stage != boot::Stage::system;
+    using enum boot::Stage;
+    const bool boots = firmware.stage != plain && firmware.stage != system && firmware.stage != san_firmware;
     std::string who{name_of(firmware.stage)};
     if (boots) who = fmt::format("{}, {}", name_of(firmware.architecture), who);
     if (vendor_class.empty()) return boots ? who : "a " + who;

@@ -9,7 +9,7 @@
 
 namespace diskless::dhcp {
 
-/// Options 60, 77, 93 and 175, for boot::firmware_of. Views into `options`.
+/// Options 55, 60, 77, 93 and 175, for boot::firmware_of. Views into `options`.
 [[nodiscard]] boot::FirmwareHints hints_of(const wire::Options& options) noexcept;
 
 /// Option 97: a type byte of 0, then the UUID (RFC 4578 2.3).

@@ -36,6 +36,9 @@ TEST_CASE("firmware is recognised by what it sends") {
     CHECK(firmware_of({.architecture = 16, .vendor_class = "HTTPClient:Arch:00016:UNDI:003000"}).stage == Stage::http_firmware);
     CHECK(firmware_of({.vendor_class = "Linux ipconfig"}).stage == Stage::system);
     CHECK(firmware_of({}).stage == Stage::plain);
+    CHECK(firmware_of({.requested = "\x01\x03\x06\x11"}).stage == Stage::san_firmware);
+    CHECK(firmware_of({.requested = "\x01\x03\x06\x0c\x11"}).stage == Stage::plain);
+    CHECK(firmware_of({.vendor_class = "Linux ipconfig", .requested = "\x01\x03\x06\x11"}).stage == Stage::system);
 }
 
 TEST_CASE("a PXE ROM gets the loader of its architecture by TFTP") {
@@ -94,6 +97,7 @@ TEST_CASE("iPXE gets its script, or its root path where it cannot or we do not s
 TEST_CASE("an initiator in the firmware gets its root path unasked; a system, and machines that boot locally, get nothing") {
     const Client client = desk(BootMethod::sanboot);
     CHECK(plan_boot(&client, firmware(Stage::plain), server).root_path == "iscsi:192.168.77.1::3260:0:iqn.2026-11.lan.lab:desk-01");
+    CHECK(plan_boot(&client, firmware(Stage::san_firmware), server) == plan_boot(&client, firmware(Stage::plain), server));
     CHECK(plan_boot(&client, firmware(Stage::system), server) == BootPlan{});
     const Client local = desk(BootMethod::local);
     CHECK(plan_boot(&local, firmware(Stage::pxe_rom), server) == BootPlan{});

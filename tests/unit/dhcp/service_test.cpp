@@ -269,9 +269,12 @@ TEST_CASE("RELEASE and DECLINE reach the disk and the address book") {
 TEST_CASE("the observer hears of ACKs: the firmware's as dhcp, the system's as system_dhcp") {
     Served served;
     served.run([&]() -> asio::awaitable<void> {
-        for (const char* vendor_class : {"PXEClient:Arch:00000:UNDI:002001", "Linux ipconfig"}) {
+        using Said = std::pair<Option, const char*>;
+        for (const auto& [option, value] : {Said{Option::vendor_class, "PXEClient:Arch:00000:UNDI:002001"},
+                                            Said{Option::parameter_request_list, "\x01\x03\x06\x11"},  // EDK2's IScsiDxe
+                                            Said{Option::vendor_class, "Linux ipconfig"}}) {
             (void)co_await served.ask(Packet::of(MessageType::discover, machine(2)));
-            served.send(Served::request("127.0.0.100").with(Option::vendor_class, vendor_class));
+            served.send(Served::request("127.0.0.100").with(option, value));
             if (served.witness.events.empty()) {
                 CHECK(co_await served.silent_until_now());
                 REQUIRE(served.store.held.size() == 1);
@@ -280,13 +283,15 @@ TEST_CASE("the observer hears of ACKs: the firmware's as dhcp, the system's as s
             CHECK((co_await served.receive()).type() == MessageType::ack);
         }
     });
-    REQUIRE(served.witness.events.size() == 2);
+    REQUIRE(served.witness.events.size() == 3);
     CHECK(served.witness.events[0].step == boot::Step::dhcp);
     CHECK(served.witness.events[0].mac == machine(2));
     CHECK(served.witness.events[0].client == "desk-02");
     CHECK(served.witness.events[0].detail == "127.0.0.100 to PXEClient:Arch:00000 (BIOS, PXE ROM)");
-    CHECK(served.witness.events[1].step == boot::Step::system_dhcp);
-    CHECK(served.witness.events[1].detail == "127.0.0.100 to Linux ipconfig (initramfs)");
+    CHECK(served.witness.events[1].step == boot::Step::dhcp);
+    CHECK(served.witness.events[1].detail == "127.0.0.100 to a firmware's iSCSI initiator");
+    CHECK(served.witness.events[2].step == boot::Step::system_dhcp);
+    CHECK(served.witness.events[2].detail == "127.0.0.100 to Linux ipconfig (initramfs)");
 }
 
 TEST_CASE("garbage is dropped and counted, and the next client is served") {
