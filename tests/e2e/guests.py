@@ -26,6 +26,7 @@ from scenario import DISKLESSD, PREFIX, Scenario  # noqa: E402
 from setup_menu import BOOT_MENU, DOWN, ENTER, SPACE, SetupMenu  # noqa: E402
 
 FIO_SECONDS = int(os.environ.get("FIO_SECONDS", "300"))
+PATIENCE_S = 600  # of the guest's kernel: a machine whose disk stalls for a minute is slow, not wrong
 USER, SECRET, SERVER_SECRET = "anna", "the-secret-of-anna", "what-the-server-says"
 
 
@@ -73,6 +74,8 @@ set_key node.session.auth.username_in server
 set_key node.session.auth.password_in {SERVER_SECRET}
 set_key 'node.conn[0].iscsi.HeaderDigest' CRC32C
 set_key 'node.conn[0].iscsi.DataDigest' CRC32C
+set_key node.session.timeo.replacement_timeout {PATIENCE_S}
+echo {PATIENCE_S} | tee /sys/class/iscsi_session/session*/recovery_tmo /sys/block/sd*/device/timeout > /dev/null
 $record --login
 disk=
 until [ -b "$disk" ]; do
@@ -81,6 +84,7 @@ until [ -b "$disk" ]; do
     [ "$(cat "${{device%/device/*}}/targetname")" != {PREFIX}:scratch ] || disk=/dev/${{device##*/}}
   done
 done
+echo {PATIENCE_S} > "/sys/block/${{disk#/dev/}}/device/timeout"
 echo "guest: logged in, $disk"
 LD_LIBRARY_PATH=/mnt/lib /mnt/fio --name=check --filename="$disk" --size=192M --direct=1 --ioengine=libaio --iodepth=16 --rw=randrw \
   --bssplit=512/5:4k/40:20k/15:64k/25:256k/15 --bs_unaligned=0 --blockalign=512 --verify=crc32c --verify_fatal=1 --verify_backlog=512 \
