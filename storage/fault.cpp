@@ -108,4 +108,13 @@ void CrashDevice::crash() {
     unsynced_.clear();
 }
 
+std::vector<std::byte> CrashDevice::after_crash(ByteSpan contents, std::uint64_t seed) const {
+    std::vector<std::byte> copy{contents.begin(), contents.end()};
+    std::mt19937_64 random{seed};
+    for (const Sector& sector : std::views::reverse(unsynced_)) {
+        if (random() % 2 == 0) std::ranges::copy(sector.before, copy.begin() + static_cast<std::ptrdiff_t>(sector.offset_bytes));
+    }
+    return copy;
+}
+
 }  // namespace diskless::storage

@@ -45,6 +45,8 @@ class CrashDevice final : public BlockDevice {
 
     /// Undoes a random subset of the 512-byte sectors written since the last flush. No request may be under way.
     void crash();
+    /// The same on a copy, while this one goes on. `below` is `contents`.
+    [[nodiscard]] std::vector<std::byte> after_crash(ByteSpan contents, std::uint64_t seed) const;
 
     [[nodiscard]] const Geometry& geometry() const noexcept override { return below_->geometry(); }
     [[nodiscard]] std::string_view name() const noexcept override { return below_->name(); }

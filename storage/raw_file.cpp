@@ -107,8 +107,8 @@ void RawFile::measure(const std::filesystem::path& path, const RawOptions& optio
             refuse_file(path, std::strerror(errno), "check the space and limits of the file system");
         size = options.create_bytes;
     }
-    geometry_.size_bytes = size / geometry_.logical_block_bytes * geometry_.logical_block_bytes;
-    if (geometry_.size_bytes == 0) refuse_file(path, "is empty", "give it a size, or copy a disk image into it");
+    geometry_.size_bytes = options.growable ? size : size / geometry_.logical_block_bytes * geometry_.logical_block_bytes;
+    if (geometry_.size_bytes == 0 && !options.growable) refuse_file(path, "is empty", "give it a size, or copy a disk image into it");
 }
 
 // Open file description locks: they go with the descriptor, so a killed server leaves none behind.

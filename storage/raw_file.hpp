@@ -14,6 +14,7 @@ namespace diskless::storage {
 struct RawOptions {
     bool read_only = false;
     std::uint64_t create_bytes = 0;  ///< not 0: make a sparse file of this size when there is none, and grow a smaller one
+    bool growable = false;           ///< may be empty; writes beyond the end make it larger, and the geometry says what it was at first
     std::uint32_t logical_block_bytes = 512;
     std::uint32_t physical_block_bytes = 4096;  ///< at least logical_block_bytes
     bool thin = true;                           ///< discard gives space back, where the file system can
