@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace diskless::storage::qcow2 {
 namespace {
 
 constexpr std::uint64_t max_page_bytes = 4096;
+constexpr std::uint64_t entries_per_sector = 512 / 8;
 constexpr std::size_t table_place_at = 48;  // in the header: offset and clusters of the table
 
 iovec piece_of(ByteSpan bytes) noexcept {
@@ -77,7 +79,7 @@ Task<Refcounts::Error> Refcounts::write_new_structure(const std::vector<Run>& al
         for (std::size_t i = 0; i < table_.size(); ++i) store_be(MutableByteSpan{whole}, i * 8, table_[i]);
         if (const Error error = co_await write_bytes(table_offset_, whole)) co_return error;
     }
-    co_return co_await Io{file_, IoKind::flush, 0, 0};
+    co_return Error{};
 }
 
 template<class Change>
@@ -110,25 +112,43 @@ Task<Refcounts::Error> Refcounts::change_all(const std::vector<Run>& runs, Chang
     co_return Error{};
 }
 
+// What counts a new block or a new table has to be known before the block or the table is. New blocks lie behind everything that they were
+// needed for, so the one for the highest clusters counts itself, and the others lie in it or in front of it: their entries go into the
+// table from the last to the first.
 Task<Refcounts::Error> Refcounts::count_new(const std::vector<Run>& allocated) {
-    if (!new_blocks_.empty() || table_moved_) {
+    const bool structure_grows = !new_blocks_.empty() || table_moved_;
+    if (structure_grows) {
         if (const Error error = co_await write_new_structure(allocated)) co_return error;
     }
     if (const Error error = co_await change_all(allocated, [](std::uint64_t, std::uint64_t) { return std::uint64_t{1}; })) co_return error;
+    if (!structure_grows) co_return Error{};
+    if (const Error error = co_await Io{file_, IoKind::flush, 0, 0}) co_return error;
     if (table_moved_) {
         std::array<std::byte, 12> place{};
         store_be(MutableByteSpan{place}, 0, table_offset_);
         store_be(MutableByteSpan{place}, 8, static_cast<std::uint32_t>(table_clusters_));
         if (const Error error = co_await write_bytes(table_place_at, place)) co_return error;
-    } else {
-        for (const std::uint64_t block : new_blocks_) {
-            std::array<std::byte, 8> entry{};
-            store_be(MutableByteSpan{entry}, 0, table_[block]);
-            if (const Error error = co_await write_bytes(table_offset_ + block * 8, entry)) co_return error;
-        }
+    } else if (const Error error = co_await write_table_entries()) {
+        co_return error;
     }
     new_blocks_.clear();
     table_moved_ = false;
+    co_return Error{};
+}
+
+// A sector of the table is written as one; what is in another one is durable before.
+Task<Refcounts::Error> Refcounts::write_table_entries() {
+    for (auto last = new_blocks_.rbegin(); last != new_blocks_.rend();) {
+        auto first = last;
+        while (std::next(first) != new_blocks_.rend() && *std::next(first) / entries_per_sector == *last / entries_per_sector) ++first;
+        if (last != new_blocks_.rbegin()) {
+            if (const Error error = co_await Io{file_, IoKind::flush, 0, 0}) co_return error;
+        }
+        std::vector<std::byte> entries((*last - *first + 1) * 8);
+        for (std::uint64_t block = *first; block <= *last; ++block) store_be(MutableByteSpan{entries}, (block - *first) * 8, table_[block]);
+        if (const Error error = co_await write_bytes(table_offset_ + *first * 8, entries)) co_return error;
+        last = std::next(first);
+    }
     co_return Error{};
 }
 

@@ -11,9 +11,11 @@ using namespace diskless::storage::qcow2;
 
 namespace {
 
-const std::array<Shape, 8> shapes{{
+const std::array<Shape, 10> shapes{{
     {.cluster_bits = 9, .extended_l2 = false},
+    {.cluster_bits = 9, .extended_l2 = false, .disk_bytes = std::uint64_t{4} << 20, .refcount_order = 6},
     {.cluster_bits = 12, .extended_l2 = false},
+    {.cluster_bits = 14, .extended_l2 = true, .refcount_order = 0},
     {.cluster_bits = 16, .extended_l2 = false},
     {.cluster_bits = 16, .extended_l2 = false, .backing_bytes = 0},
     {.cluster_bits = 14, .extended_l2 = true},

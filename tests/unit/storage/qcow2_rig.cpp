@@ -27,6 +27,21 @@ Stamp stamp_in(ByteSpan sector) {
 
 }  // namespace
 
+Started WholeSectors::start(IoRequest& request) noexcept {
+    const std::uint64_t first = request.offset_bytes / sector_bytes * sector_bytes;
+    const std::uint64_t end = (request.offset_bytes + request.length_bytes + sector_bytes - 1) / sector_bytes * sector_bytes;
+    if (request.kind != IoKind::write || end - first == request.length_bytes) return below_->start(request);
+    std::vector<std::byte> whole(end - first);
+    request.error = read_now(*below_, first, whole);
+    std::size_t at = request.offset_bytes - first;
+    for (const iovec& buffer : request.buffers) {
+        std::memcpy(whole.data() + at, buffer.iov_base, buffer.iov_len);
+        at += buffer.iov_len;
+    }
+    if (!request.error) request.error = write_now(*below_, first, whole);
+    return Started::completed;
+}
+
 class Rig::Request final : public IoRequest {
  public:
     Request(Rig& owner, IoKind what, std::uint64_t sector, std::uint64_t sectors, Stamp with)
@@ -55,7 +70,8 @@ Rig::Rig(const Shape& wanted, std::uint64_t seed, std::filesystem::path journal)
     : shape{wanted}, random_{seed}, journal_{std::move(journal)} {
     memory = std::make_shared<MemoryDevice>(Geometry{.size_bytes = shape.file_bytes, .can_discard = true});
     disk = std::make_shared<CrashDevice>(memory, seed);
-    faults = std::make_shared<FaultDevice>(disk);
+    sectors = std::make_shared<WholeSectors>(disk);
+    faults = std::make_shared<FaultDevice>(sectors);
     file = std::make_shared<Shuffled>(faults, seed + 1);
     if (shape.backing_bytes != 0) {
         backing = std::make_shared<MemoryDevice>(Geometry{.size_bytes = shape.backing_bytes});
@@ -65,13 +81,42 @@ Rig::Rig(const Shape& wanted, std::uint64_t seed, std::filesystem::path journal)
     sectors_.resize(shape.disk_bytes / sector_bytes);
     for (std::uint64_t i = 0; i < sectors_.size(); ++i) sectors_[i].values = {i < shape.backing_bytes / sector_bytes ? i + 1 : 0};
     under_way_.resize(sectors_.size());
-    REQUIRE_FALSE(create(*file, {.size_bytes = shape.disk_bytes,
-                                 .cluster_bits = shape.cluster_bits,
-                                 .extended_l2 = shape.extended_l2,
-                                 .backing_name = shape.backing_bytes != 0 ? "base" : "",
-                                 .backing_format = "raw"}));
+    make_image();
     image = open(file, journal_, false);
     file->at_once = false;
+}
+
+// Other widths of counts are other programs' to choose: one table of one cluster, and the blocks that its first clusters need.
+void Rig::make_image() {
+    if (shape.refcount_order == 4) {
+        REQUIRE_FALSE(create(*file, {.size_bytes = shape.disk_bytes,
+                                     .cluster_bits = shape.cluster_bits,
+                                     .extended_l2 = shape.extended_l2,
+                                     .backing_name = shape.backing_bytes != 0 ? "base" : "",
+                                     .backing_format = "raw"}));
+        return;
+    }
+    Header header{.cluster_bits = shape.cluster_bits,
+                  .size_bytes = shape.disk_bytes,
+                  .refcount_table_clusters = 1,
+                  .incompatible = shape.extended_l2 ? incompatible::extended_l2 : 0,
+                  .refcount_order = shape.refcount_order,
+                  .backing_name = shape.backing_bytes != 0 ? "base" : "",
+                  .backing_format = "raw"};
+    const Layout layout{header};
+    header.refcount_table_offset = layout.cluster_bytes;
+    header.l1_entries = static_cast<std::uint32_t>((shape.disk_bytes + layout.l2_reach() - 1) / layout.l2_reach());
+    const std::uint64_t l1_clusters = layout.round_up(header.l1_entries * std::uint64_t{8}) >> layout.cluster_bits;
+    std::uint64_t blocks = 1;
+    while (blocks * layout.counts_per_block < 2 + blocks + l1_clusters) ++blocks;
+    header.l1_offset = (2 + blocks) << layout.cluster_bits;
+    REQUIRE_FALSE(write_now(*file, 0, encode_header(header)));
+    std::vector<std::byte> table(layout.cluster_bytes), counts(blocks << layout.cluster_bits);
+    for (std::uint64_t i = 0; i < blocks; ++i) store_be(MutableByteSpan{table}, i * 8, (2 + i) << layout.cluster_bits);
+    for (std::uint64_t i = 0; i < 2 + blocks + l1_clusters; ++i) store_count(counts, i, layout.refcount_bits, 1);
+    REQUIRE_FALSE(write_now(*file, layout.cluster_bytes, table));
+    REQUIRE_FALSE(write_now(*file, std::uint64_t{2} << layout.cluster_bits, counts));
+    REQUIRE_FALSE(flush_now(*file));
 }
 
 Rig::~Rig() {
@@ -217,7 +262,7 @@ void Rig::check_sound(BlockDevice& below, Image& opened) const {
         CHECK_MESSAGE(wanted == 1, "cluster ", cluster, " is used ", wanted, " times");
         const std::uint64_t block = (*table)[cluster / layout.counts_per_block];
         std::vector<std::byte> bytes(layout.cluster_bytes);
-        REQUIRE(block != 0);
+        REQUIRE_MESSAGE(block != 0, "nothing counts cluster ", cluster);
         REQUIRE_FALSE(read_now(below, block, bytes));
         const auto count = load_count(bytes, cluster % layout.counts_per_block, layout.refcount_bits);
         if (count != 1) FAIL_CHECK("cluster ", cluster, " is counted ", count, " times");

@@ -50,12 +50,27 @@ class Shuffled final : public BlockDevice {
     std::vector<IoRequest*> waiting_;
 };
 
+/// Writes whole sectors, as page caches and disks do: what is written of a sector is lost together or not at all.
+class WholeSectors final : public BlockDevice {
+ public:
+    /// `below` completes at once.
+    explicit WholeSectors(std::shared_ptr<BlockDevice> below) : below_{std::move(below)} {}
+
+    [[nodiscard]] const Geometry& geometry() const noexcept override { return below_->geometry(); }
+    [[nodiscard]] std::string_view name() const noexcept override { return below_->name(); }
+    [[nodiscard]] Started start(IoRequest& request) noexcept override;
+
+ private:
+    std::shared_ptr<BlockDevice> below_;
+};
+
 struct Shape {
     unsigned cluster_bits = 16;
     bool extended_l2 = true;
     std::uint64_t disk_bytes = std::uint64_t{2} << 20;
     std::uint64_t backing_bytes = std::uint64_t{1} << 20;  ///< 0: none
     std::uint64_t file_bytes = std::uint64_t{8} << 20;
+    unsigned refcount_order = 4;
 };
 
 /// Stamps: every sector of the disk is filled with one number.
@@ -87,6 +102,7 @@ class Rig {
     Shape shape;
     std::shared_ptr<MemoryDevice> memory;
     std::shared_ptr<CrashDevice> disk;
+    std::shared_ptr<WholeSectors> sectors;
     std::shared_ptr<FaultDevice> faults;
     std::shared_ptr<Shuffled> file;
     std::shared_ptr<MemoryDevice> backing;
@@ -104,6 +120,7 @@ class Rig {
 
     [[nodiscard]] std::shared_ptr<Image> open(std::shared_ptr<BlockDevice> below, const std::filesystem::path& journal,
                                               bool read_only) const;
+    void make_image();
     void completed(Request& request);
     void settle(std::uint64_t sector, Stamp stamp, bool failed);
     void check_sound(BlockDevice& below, Image& opened) const;
