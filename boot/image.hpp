@@ -22,6 +22,9 @@ enum class DiskFormat : std::uint8_t { raw, qcow2 };
 [[nodiscard]] std::string_view name_of(DiskFormat format) noexcept;  ///< "raw", "qcow2"
 [[nodiscard]] std::optional<DiskFormat> disk_format(std::string_view name) noexcept;
 
+/// The source of versions that are the configuration's files, in place.
+inline constexpr std::string_view declared_source = "declared";
+
 enum class VersionState : std::uint8_t {
     present,
     leaving,  ///< deleted, but published or used by a disk: it goes when it is neither
@@ -36,7 +39,7 @@ struct ImageVersion {
     std::string digest;            ///< "sha256:…" of the disk's content as raw bytes; empty: not known
     std::string description;
     Instant created;
-    std::string source;  ///< where it came from: a path, "declared"
+    std::string source;  ///< where it came from: a path, or `declared_source`
     VersionState state = VersionState::present;
     friend bool operator==(const ImageVersion&, const ImageVersion&) = default;
 };
@@ -70,6 +73,8 @@ using OrRefusal = std::expected<T, Refusal>;
 [[nodiscard]] OrRefusal<ImageRecord> remove(ImageRecord image, std::optional<unsigned> number);
 /// The file the configuration names is a version of the image: one there was already, or its next one, published.
 [[nodiscard]] ImageRecord declare(ImageRecord image, ImageVersion in_place);
+/// The configuration names no file of this image any more, or only `kept`: others that it once named leave.
+[[nodiscard]] ImageRecord withdraw(ImageRecord image, const std::filesystem::path& kept = {});
 
 /// What is to become a version. Kept while it runs: an import outlives the process.
 struct ImportJob {
