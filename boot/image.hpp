@@ -91,12 +91,14 @@ struct ImportJob {
     std::filesystem::path source;  ///< absolute
     std::string format;            ///< as the user stated it; empty: recognised
     std::string description;
-    bool publish = true;
+    bool publish = true;  ///< the version it makes
     Instant created;
     State state = State::waiting;
-    std::string error;    ///< why it failed: one line with a remedy
-    std::string warning;  ///< what is to be known of a version that was made
-    ImageVersion result;  ///< from `storing` on
+    std::string error;             ///< why it failed: one line with a remedy
+    std::string warning;           ///< what is to be known of a version that was made
+    ImageVersion result;           ///< from `storing` on
+    std::uint64_t safe_bytes = 0;  ///< of the file that is made: so much is on disk, and an interrupted import goes on there
+    std::string source_mark;       ///< the source as it was then
     // While it runs; not kept.
     std::string stage;              ///< "unpacking", "converting", "copying", "reading"
     std::uint64_t done_bytes = 0;   ///< of all stages together

@@ -57,7 +57,8 @@ void replace(Connection& connection, const boot::ImageRecord& image) {
 std::vector<ImportJob> read_imports(Connection& connection) {
     std::vector<ImportJob> imports;
     Statement row = connection.statement(
-        "SELECT id, image, source, format, description, publish, created_ms, state, error, warning, number, file, size_bytes, digest FROM "
+        "SELECT id, image, source, format, description, publish, created_ms, state, error, warning, number, file, size_bytes, digest, "
+        "safe_bytes, source_mark FROM "
         "image_import ORDER BY id");
     while (row.step()) {
         ImportJob& job = imports.emplace_back();
@@ -75,6 +76,8 @@ std::vector<ImportJob> read_imports(Connection& connection) {
         job.result.file = row.text(11);
         job.result.size_bytes = static_cast<std::uint64_t>(row.integer(12));
         job.result.digest = row.text(13);
+        job.safe_bytes = static_cast<std::uint64_t>(row.integer(14));
+        job.source_mark = row.text(15);
     }
     return imports;
 }
@@ -83,10 +86,10 @@ std::uint64_t replace(Connection& connection, const ImportJob& job) {
     connection
         .statement(
             "INSERT OR REPLACE INTO image_import (id, image, source, format, description, publish, created_ms, state, error, warning, "
-            "number, file, size_bytes, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            "number, file, size_bytes, digest, safe_bytes, source_mark) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .run(job.id == 0 ? std::nullopt : std::optional{job.id}, job.image, job.source.native(), job.format, job.description, job.publish,
              milliseconds_of(job.created), name_of(job.state), job.error, job.warning, job.result.number, job.result.file.native(),
-             job.result.size_bytes, job.result.digest);
+             job.result.size_bytes, job.result.digest, job.safe_bytes, job.source_mark);
     const std::int64_t id = connection.integer("SELECT last_insert_rowid()");
     connection.statement("DELETE FROM image_import WHERE id <= ? AND state IN ('done', 'failed', 'cancelled')")
         .run(id - ImageStore::max_imports_over);

@@ -38,7 +38,10 @@ CREATE TABLE image_import (
     number      INTEGER NOT NULL,
     file        TEXT NOT NULL,
     size_bytes  INTEGER NOT NULL,
-    digest      TEXT NOT NULL
+    digest      TEXT NOT NULL,
+    -- How much of the file is on disk, and what the source was then: an interrupted copy goes on there.
+    safe_bytes  INTEGER NOT NULL,
+    source_mark TEXT NOT NULL
 ) STRICT;
 
 -- Disks with a file of their own; image = '': not a copy of one. A version is in use while a row names it.
