@@ -158,7 +158,8 @@ void ImportQueue::perform(ImportJob job, const std::stop_token& stop) {
     } catch (const importing::Stopped&) {
         if (!stop.stop_requested()) end(std::move(job), State::cancelled, {});  // otherwise the server stops, and the next one goes on
     } catch (const std::exception& e) {
-        end(std::move(job), State::failed, fmt::format("{}: {}", escaped(job.source.native(), 300), e.what()));
+        std::string error = fmt::format("{}: {}", escaped(job.source.native(), 300), e.what());
+        end(std::move(job), State::failed, std::move(error));
     }
 }
 
