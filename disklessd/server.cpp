@@ -21,13 +21,16 @@
 #include "db/boots.hpp"
 #include "db/catalog.hpp"
 #include "db/database.hpp"
+#include "db/disks.hpp"
 #include "db/events.hpp"
+#include "db/images.hpp"
 #include "db/leases.hpp"
 #include "db/reservations.hpp"
 #include "disklessd/boot_recorder.hpp"
 #include "disklessd/disk_library.hpp"
 #include "disklessd/enrollment.hpp"
 #include "disklessd/generated_files.hpp"
+#include "disklessd/image_library.hpp"
 #include "disklessd/interface_address.hpp"
 #include "disklessd/privileges.hpp"
 #include "services/dhcp/service.hpp"
@@ -108,10 +111,13 @@ struct Server::Parts {
     db::ReservationStore reservations;
     db::BootStore boots;
     db::EventStore events;
+    db::ImageStore image_store;
+    db::DiskStore disk_store;
     boot::CurrentCatalog catalog;
     boot::AddressBook addresses;
     boot::CurrentSecrets secrets;
     BootRecorder recorder;
+    ImageLibrary images;
     DiskLibrary disks;
     LibraryLuns luns;
     storage::BootFiles tftp_files, http_files;
@@ -152,9 +158,12 @@ Server::Parts::Parts(config::Config configuration)
       reservations{database},
       boots{database},
       events{database},
+      image_store{database},
+      disk_store{database},
       catalog{std::make_shared<const boot::Catalog>(clients.synchronise_at_start(config.declared))},
       secrets{config.secrets},
       recorder{[this](MacAddress mac, const boot::BootTimeline& timeline) { boots.keep(mac, timeline); }},
+      images{config.server.data_dir, image_store, disk_store},
       disks{config.server.data_dir, storage::make_backend(config.server.io, config.server.storage_threads)},
       luns{disks},
       tftp_files{config.tftp.root},
@@ -164,6 +173,7 @@ Server::Parts::Parts(config::Config configuration)
       enrollment{chores, clients, events, config.unknown_clients.group, [this](boot::CatalogData data) { use_catalog(std::move(data)); }} {
     refuse_what_is_not_there();
     std::filesystem::create_directories(config.tftp.root);
+    images.synchronise(catalog.get()->data().images);
     for (const std::string& failure : disks.open(*catalog.get())) {
         // A declared file that is missing, locked or no disk is a mistake to be told at start; what this version cannot serve is not.
         if (failure.contains("this version")) {
@@ -175,6 +185,7 @@ Server::Parts::Parts(config::Config configuration)
     make_services();
     bind();
     drop_privileges(config.server.user);
+    images.start();
 }
 
 void Server::Parts::refuse_what_is_not_there() const {
@@ -245,8 +256,11 @@ void Server::Parts::make_services() {
                                              .serves_unknown = serves_unknown(),
                                              .version = std::string{version}});
     }
-    api.emplace(http::ApiService::Deps{
-        .lanes = runtime.lanes(), .counters = counters, .sessions = iscsi ? &*iscsi : nullptr, .version = std::string{version}});
+    api.emplace(http::ApiService::Deps{.lanes = runtime.lanes(),
+                                       .counters = counters,
+                                       .sessions = iscsi ? &*iscsi : nullptr,
+                                       .images = &images,
+                                       .version = std::string{version}});
 }
 
 void Server::Parts::bind() {
@@ -279,6 +293,7 @@ bool Server::Parts::in_use(Ipv4Address address) {
 
 void Server::Parts::use_catalog(boot::CatalogData data) {
     auto fresh = std::make_shared<const boot::Catalog>(std::move(data));
+    images.synchronise(fresh->data().images);
     for (const std::string& failure : disks.open(*fresh)) log::error("disk.unavailable", "disk=\"{}\"", failure);
     catalog.replace(std::move(fresh));
     if (iscsi) iscsi->catalog_changed();
