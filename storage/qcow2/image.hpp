@@ -60,6 +60,10 @@ class Image final : public BlockDevice, private Refcounts::Places {
     [[nodiscard]] const Header& header() const noexcept { return header_; }
     /// Writes what no flush has asked for yet, so that little is to be done after a crash. Returns at once.
     void tidy() noexcept;
+    /// Waits until no request is under way. Nobody may start one meanwhile. Blocks.
+    void quiesce();
+    /// Nobody has written to it since it was made.
+    [[nodiscard]] bool pristine() const;
     /// Makes the disk larger, and says so in the file. Blocks; no request may be under way, and geometry() is right only after opening
     /// anew.
     [[nodiscard]] Error grow(std::uint64_t size_bytes);
@@ -182,6 +186,7 @@ class Image final : public BlockDevice, private Refcounts::Places {
     Unpacked last_unpacked_;
 
     std::array<std::uint64_t, 2> in_flight_{};
+    std::uint64_t running_ = 0;  ///< requests that are coroutines
     unsigned epoch_ = 0;
     std::vector<std::unique_ptr<Child>> children_;
     std::vector<Child*> idle_children_;
