@@ -79,11 +79,13 @@ void raise_descriptor_limit() {
 /// The disks of the library, as the iSCSI service wants them.
 class LibraryLuns final : public iscsi::LunProvider {
  public:
-    explicit LibraryLuns(const DiskLibrary& disks) : disks_{disks} {}
+    explicit LibraryLuns(DiskLibrary& disks) : disks_{disks} {}
 
-    asio::awaitable<std::expected<std::vector<iscsi::Lun>, std::string>> open(const iscsi::TargetRef& target) override {
+    asio::awaitable<std::expected<std::vector<iscsi::Lun>, std::string>> open(const iscsi::TargetRef& target, bool boots) override {
+        auto ready = disks_.ready(target.name, boots);
+        if (!ready) ready = co_await asio::co_spawn(disks_.executor(), open_here(target.name, boots), asio::use_awaitable);
         std::vector<iscsi::Lun> luns;
-        for (OpenDisk& disk : disks_.disks_of(target.name))
+        for (OpenDisk& disk : *ready)
             luns.push_back(
                 {disk.disk.lun, std::move(disk.device), std::move(disk.disk.description), disk.disk.removable, disk.disk.sanitize});
         if (luns.empty() && !target.disks.empty())
@@ -92,7 +94,29 @@ class LibraryLuns final : public iscsi::LunProvider {
     }
 
  private:
-    const DiskLibrary& disks_;
+    asio::awaitable<std::vector<OpenDisk>> open_here(std::string name, bool boots) { co_return disks_.disks_for(name, boots); }
+
+    DiskLibrary& disks_;
+};
+
+/// Every service tells what it saw; who boots by kernel has no firmware that logs in, so the disk library has to know.
+class BootWatch final : public boot::BootObserver {
+ public:
+    BootWatch(BootRecorder& recorder, const boot::CurrentCatalog& catalog, DiskLibrary& disks)
+        : recorder_{recorder}, catalog_{catalog}, disks_{disks} {}
+    void observe(boot::Event event) override {
+        if (event.step == boot::Step::script && !event.client.empty()) {
+            const auto catalog = catalog_.get();
+            const boot::Client* client = catalog->by_name(event.client);
+            if (client != nullptr && client->boot == boot::BootMethod::kernel) disks_.expect_boot(event.client);
+        }
+        recorder_.observe(std::move(event));
+    }
+
+ private:
+    BootRecorder& recorder_;
+    const boot::CurrentCatalog& catalog_;
+    DiskLibrary& disks_;
 };
 
 }  // namespace
@@ -120,6 +144,7 @@ struct Server::Parts {
     ImageLibrary images;
     DiskLibrary disks;
     LibraryLuns luns;
+    BootWatch watch;
     storage::BootFiles tftp_files, http_files;
     asio::thread_pool slow{1};  // reloads: reading files, opening disks
     TaskGroup services;
@@ -164,8 +189,12 @@ Server::Parts::Parts(config::Config configuration)
       secrets{config.secrets},
       recorder{[this](MacAddress mac, const boot::BootTimeline& timeline) { boots.keep(mac, timeline); }},
       images{config.server.data_dir, image_store, disk_store},
-      disks{config.server.data_dir, storage::make_backend(config.server.io, config.server.storage_threads)},
+      disks{config.server.data_dir, storage::make_backend(config.server.io, config.server.storage_threads), images, disk_store,
+            [this] {
+                if (iscsi) iscsi->catalog_changed();
+            }},
       luns{disks},
+      watch{recorder, catalog, disks},
       tftp_files{config.tftp.root},
       http_files{config.http.root},
       services{runtime.executor(), "services"},
@@ -174,14 +203,8 @@ Server::Parts::Parts(config::Config configuration)
     refuse_what_is_not_there();
     std::filesystem::create_directories(config.tftp.root);
     images.synchronise(catalog.get()->data().images);
-    for (const std::string& failure : disks.open(*catalog.get())) {
-        // A declared file that is missing, locked or no disk is a mistake to be told at start; what this version cannot serve is not.
-        if (failure.contains("this version")) {
-            log::warn("disk.unavailable", "disk=\"{}\"", failure);
-        } else {
-            throw std::runtime_error{failure};
-        }
-    }
+    // What is declared and missing, locked or no disk is a mistake to be told at start.
+    for (const std::string& failure : disks.open(*catalog.get())) throw std::runtime_error{failure};
     make_services();
     bind();
     drop_privileges(config.server.user);
@@ -213,7 +236,7 @@ void Server::Parts::make_services() {
                                                               .addresses = addresses,
                                                               .secrets = secrets,
                                                               .counters = counters,
-                                                              .observer = recorder,
+                                                              .observer = watch,
                                                               .luns = luns,
                                                               .reservations = reservations});
     }
@@ -223,7 +246,7 @@ void Server::Parts::make_services() {
                         .addresses = addresses,
                         .leases = leases,
                         .counters = counters,
-                        .observer = recorder,
+                        .observer = watch,
                         .enroller = enrollment,
                         .server = boot_server(),
                         .interface = network.interface,
@@ -241,7 +264,7 @@ void Server::Parts::make_services() {
                                              .catalog = catalog,
                                              .addresses = addresses,
                                              .counters = counters,
-                                             .observer = recorder,
+                                             .observer = watch,
                                              .generated = generated});
     }
     if (config.http.port != 0) {
@@ -251,7 +274,7 @@ void Server::Parts::make_services() {
                                              .addresses = addresses,
                                              .secrets = secrets,
                                              .counters = counters,
-                                             .observer = recorder,
+                                             .observer = watch,
                                              .server = boot_server(),
                                              .serves_unknown = serves_unknown(),
                                              .version = std::string{version}});

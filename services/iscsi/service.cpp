@@ -215,7 +215,7 @@ asio::awaitable<void> IscsiService::Impl::refresh() {
     const AccessRules rules{*catalog, shared->addresses, shared->config.target_prefix};
     for (const auto& target : shared->targets.in_use()) {
         auto now = rules.describe(target->iqn());
-        if (!now || now->disks == target->ref().disks) continue;
+        if (!now) continue;
         const std::string failure = co_await shared->targets.refresh(target, *std::move(now));
         if (!failure.empty()) log::error("target.unavailable", "target={} error=\"{}\"", target->iqn(), failure);
     }

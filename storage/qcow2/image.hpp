@@ -13,7 +13,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
+#include <expected>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -37,6 +39,8 @@ struct ImageOptions {
     std::uint32_t logical_block_bytes = 512;
     std::uint32_t physical_block_bytes = 4096;
     bool thin = true;  ///< discard gives space back
+    /// While it is true no new space is taken: what would need some fails with ENOSPC.
+    std::shared_ptr<const std::atomic<bool>> space_is_short;
 };
 
 /// What the name of a backing file means is its opener's to decide, and to refuse: it throws std::runtime_error.
@@ -67,6 +71,15 @@ class Image final : public BlockDevice, private Refcounts::Places {
     /// Makes the disk larger, and says so in the file. Blocks; no request may be under way, and geometry() is right only after opening
     /// anew.
     [[nodiscard]] Error grow(std::uint64_t size_bytes);
+
+    /// The stretch from `at` that this image itself holds or does not hold (then its backing device, if any, shows through). Blocks.
+    struct Own {
+        std::uint64_t bytes = 0;
+        bool held = false;
+    };
+    [[nodiscard]] std::expected<Own, Error> own_at(std::uint64_t at);
+    /// Says in the file that it stands on another one. As grow(): geometry and contents are right after opening anew.
+    [[nodiscard]] Error stand_on(const std::string& backing_name, const std::string& backing_format);
 
     struct Usage {
         std::uint64_t cached_bytes = 0;  ///< of tables, in memory
@@ -153,6 +166,7 @@ class Image final : public BlockDevice, private Refcounts::Places {
     Task<Error> apply(std::vector<JournalRecord> records, References references);
     Task<Error> learn_space(Hold& hold, const References* truth);
     Task<Error> learn();
+    Task<Error> find_own(std::uint64_t at, Own& own);
 
     [[nodiscard]] unsigned enter() noexcept {
         ++in_flight_[epoch_];
@@ -165,6 +179,7 @@ class Image final : public BlockDevice, private Refcounts::Places {
     const std::shared_ptr<BlockDevice> backing_;
     Header header_;
     Geometry geometry_;
+    const std::shared_ptr<const std::atomic<bool>> space_is_short_;
     const std::uint64_t backing_bytes_;  ///< what of this disk the backing device covers
     std::unique_ptr<Journal> journal_;
 

@@ -126,6 +126,7 @@ void Image::place(Touch& touch) {
 }
 
 Task<Image::Error> Image::touch(Hold& hold, std::uint64_t begin, std::uint64_t& at, std::uint64_t end, std::span<const iovec> from) {
+    if (space_is_short_ && space_is_short_->load(std::memory_order_relaxed)) co_return Error{ENOSPC, boost::system::system_category()};
     if (!space_known_) co_return co_await prepare_space(hold);
     Step step = Step::done;
     if (const Error error = co_await own_table(hold, at, step); error || step == Step::again) co_return error;
