@@ -2,6 +2,7 @@
 #include "disklessd/image_library.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <chrono>
@@ -46,11 +47,11 @@ class House {
     }
 
     ImportJob order(const std::string& image, const std::string& bytes, bool publish = true) {
-        write_file(source(), bytes);
         ImportJob job;
         job.image = image;
-        job.source = source();
+        job.source = data.path() / fmt::format("source-{}.img", ++sources);
         job.publish = publish;
+        write_file(job.source, bytes);
         const auto made = library->import(job);
         REQUIRE(made);
         return *made;
@@ -82,6 +83,7 @@ class House {
     DataDir data;
     CounterRegistry counters;
     importing::Limits limits;
+    unsigned sources = 0;
     std::optional<db::Database> database;
     std::optional<db::ImageStore> store;
     std::optional<db::DiskStore> disks;
@@ -152,7 +154,7 @@ TEST_CASE("a failed import says why and leaves nothing, and the next one gets it
     const std::string packed = gzip(first);
     const ImportJob job = house.import("debian-12", packed.substr(0, 100));
     CHECK(job.state == State::failed);
-    CHECK(job.error == house.source().native() + ": is broken off: its packed data ends too early; get it again");
+    CHECK(job.error == job.source.native() + ": is broken off: its packed data ends too early; get it again");
     CHECK(fs::is_empty(house.file("debian-12")));
     CHECK(house.library->images().empty());
     CHECK(house.import("debian-12", packed).result.number == 1);

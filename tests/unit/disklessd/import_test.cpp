@@ -153,6 +153,17 @@ TEST_CASE("it stops when it is told to") {
     CHECK_THROWS_AS(bench.import("x.img", gzip(noise(100'000))), Stopped);
 }
 
+TEST_CASE("a source that changes under the import is not taken for a disk") {
+    for (const Packing packing : packings) {
+        Bench bench;
+        const Limits limits{.safe_point_bytes = 1 << 20};
+        REQUIRE(bench.import("x.img", packed(noise(2 << 20), packing)).empty());
+        discard(bench.order.working);
+        const auto touch = [&](const SafePoint&) { std::ofstream{bench.order.source, std::ios::app} << "more"; };
+        CHECK_THROWS_AS((void)make_disk(bench.order, limits, bench.progress, bench.stop.get_token(), touch), ImportError);
+    }
+}
+
 TEST_CASE("a copy goes on from its last safe point, unless the source has changed") {
     struct Killed {};
     const std::string plain = noise(5 << 20) + std::string(1 << 20, '\0');
