@@ -197,6 +197,8 @@ TEST_CASE("a copy goes on from its last safe point, unless the source has change
         // Less is there than was promised, or the source is another: from the beginning, also over a file that is finished.
         bench.order.reached.bytes = plain.size() + 1;
         CHECK(attempt([](const SafePoint&) {}).digest == digest);
+        std::filesystem::permissions(bench.order.working, std::filesystem::perms::owner_all);
+        std::fstream{bench.order.working, std::ios::in | std::ios::out | std::ios::binary} << "kept";
         std::fstream{bench.order.source, std::ios::in | std::ios::out | std::ios::binary}.put(packed(plain, packing).front());
         bench.order.reached = reached;
         CHECK(attempt([](const SafePoint&) {}).digest == digest);
