@@ -315,6 +315,9 @@ TEST_CASE("a file whose row went and that a kill left is removed at the next sta
 
 TEST_CASE("declared files are versions in place, which only the configuration removes") {
     House house;
+    write_file(house.file("mine.img"), first);
+    house.library->synchronise({{"mine", "images/mine.img", true}});
+    CHECK(house.resolved("mine") == "mine@1");
     write_file(house.data.path() / "a.img", first);
     write_file(house.data.path() / "b.img",
                "QFI\xfb" + std::string(20, '\0') + std::string("\0\0\0\1\0\0\0\0", 8) + std::string(500, '\0'));
@@ -354,6 +357,7 @@ TEST_CASE("declared files are versions in place, which only the configuration re
     CHECK(house.library->images().empty());
     CHECK(fs::exists(house.data.path() / "a.img"));  // files of the administrator's stay
     CHECK(fs::exists(house.data.path() / "b.img"));
+    CHECK(fs::exists(house.file("mine.img")));
 }
 
 TEST_CASE("a file that lies in place becomes a version by its reserved number") {
