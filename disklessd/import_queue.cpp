@@ -29,13 +29,6 @@ std::unexpected<boot::Refusal> refuse(boot::Refusal::Kind kind, std::string text
 
 ImportQueue::ImportQueue(Deps deps) : deps_{std::move(deps)} {}
 
-ImportQueue::~ImportQueue() {
-    if (!thread_.joinable()) return;
-    thread_.request_stop();
-    const std::lock_guard lock{mutex_};
-    cancel_.request_stop();
-}
-
 fs::path ImportQueue::working_file(const ImportJob& job) const {
     return deps_.data_dir / "images" / job.image / fmt::format("{}{}", job.id, working_suffix);
 }
@@ -108,7 +101,8 @@ boot::OrRefusal<ImportJob> ImportQueue::cancel(std::uint64_t id) {
     ImportJob answer = *job;
     answer.state = State::cancelled;
     if (current_ == id) {
-        cancel_.request_stop();
+        is_cancelled_ = true;
+        break_off_.request_stop();
         return answer;
     }
     *job = answer;
@@ -136,7 +130,8 @@ void ImportQueue::serve(const std::stop_token& stop) {
     while (arrived_.wait(lock, stop, [&] { return next() != jobs_.end(); }) && !stop.stop_requested()) {
         const ImportJob job = *next();
         current_ = job.id;
-        cancel_ = {};
+        is_cancelled_ = false;
+        break_off_ = {};
         progress_.reset();
         lock.unlock();
         perform(job, stop);
@@ -156,7 +151,10 @@ void ImportQueue::perform(ImportJob job, const std::stop_token& stop) {
         if (job.state != State::storing) make(job, stop);
         store(job);
     } catch (const importing::Stopped&) {
-        if (!stop.stop_requested()) end(std::move(job), State::cancelled, {});  // otherwise the server stops, and the next one goes on
+        std::unique_lock lock{mutex_};
+        const bool for_good = is_cancelled_;  // otherwise the server stops, and the next one goes on
+        lock.unlock();
+        if (for_good) end(std::move(job), State::cancelled, {});
     } catch (const std::exception& e) {
         std::string error = fmt::format("{}: {}", escaped(job.source.native(), 300), e.what());
         end(std::move(job), State::failed, std::move(error));
@@ -168,10 +166,10 @@ void ImportQueue::make(ImportJob& job, const std::stop_token& stop) {
     remember(job);
     const fs::path working = working_file(job);
     fs::create_directories(working.parent_path());
-    const std::stop_callback broken_off{stop, [this] { cancel_.request_stop(); }};
+    const std::stop_callback broken_off{stop, [this] { break_off_.request_stop(); }};
     const importing::Made made =
         importing::make_disk({.source = job.source, .format = job.format, .working = working, .reached = {job.safe_bytes, job.source_mark}},
-                             deps_.limits, progress_, cancel_.get_token(), [&](const importing::SafePoint& point) {
+                             deps_.limits, progress_, break_off_.get_token(), [&](const importing::SafePoint& point) {
                                  job.safe_bytes = point.bytes;
                                  job.source_mark = point.source_mark;
                                  remember(job);
@@ -181,8 +179,16 @@ void ImportQueue::make(ImportJob& job, const std::stop_token& stop) {
     job.result.digest = made.digest;
     job.result.number = deps_.reserve_number(job.image);
     job.result.file = fs::path{"images"} / job.image / fmt::format("{}.raw", job.result.number);
+    decide(job);
+    deps_.store.save(job);
+}
+
+/// From here on it is too late to cancel.
+void ImportQueue::decide(ImportJob& job) {
+    const std::lock_guard lock{mutex_};
+    if (is_cancelled_) throw importing::Stopped{};
     job.state = State::storing;
-    remember(job);
+    if (ImportJob* kept = find(job.id)) *kept = job;
 }
 
 void ImportQueue::store(ImportJob& job) {

@@ -27,7 +27,7 @@ class ImportQueue {
 
     explicit ImportQueue(Deps deps);
     /// Breaks off what is under way.
-    ~ImportQueue();
+    ~ImportQueue() = default;
     ImportQueue(const ImportQueue&) = delete;
     ImportQueue& operator=(const ImportQueue&) = delete;
 
@@ -44,6 +44,7 @@ class ImportQueue {
     void serve(const std::stop_token& stop);
     void perform(boot::ImportJob job, const std::stop_token& stop);
     void make(boot::ImportJob& job, const std::stop_token& stop);
+    void decide(boot::ImportJob& job);
     void store(boot::ImportJob& job);
     void end(boot::ImportJob job, boot::ImportJob::State state, std::string error);
     void remember(const boot::ImportJob& job);
@@ -57,9 +58,10 @@ class ImportQueue {
     mutable std::mutex mutex_;
     std::condition_variable_any arrived_;
     std::vector<boot::ImportJob> jobs_;
-    std::uint64_t current_ = 0;  ///< the id of the one under way; 0: none
-    std::stop_source cancel_;    ///< of that one
-    std::jthread thread_;
+    std::uint64_t current_ = 0;   ///< the id of the one under way; 0: none
+    bool is_cancelled_ = false;   ///< that one, by order
+    std::stop_source break_off_;  ///< of that one: it is cancelled, or the server stops
+    std::jthread thread_;         // last: it ends first
 };
 
 }  // namespace diskless

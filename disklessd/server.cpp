@@ -316,7 +316,6 @@ bool Server::Parts::in_use(Ipv4Address address) {
 
 void Server::Parts::use_catalog(boot::CatalogData data) {
     auto fresh = std::make_shared<const boot::Catalog>(std::move(data));
-    images.synchronise(fresh->data().images);
     for (const std::string& failure : disks.open(*fresh)) log::error("disk.unavailable", "disk=\"{}\"", failure);
     catalog.replace(std::move(fresh));
     if (iscsi) iscsi->catalog_changed();
@@ -355,7 +354,13 @@ asio::awaitable<void> Server::Parts::reload() {
         warn_of_restart(*fresh);
         secrets.replace(fresh->secrets);
         auto data = co_await clients.synchronise(fresh->declared);
-        co_await asio::co_spawn(slow, [&]() -> asio::awaitable<void> { co_return use_catalog(std::move(data)); }, asio::use_awaitable);
+        co_await asio::co_spawn(
+            slow,
+            [&]() -> asio::awaitable<void> {
+                images.synchronise(data.images);
+                co_return use_catalog(std::move(data));
+            },
+            asio::use_awaitable);
         log::info("config.reloaded", "file={} clients={} targets={}", config.file.string(), catalog.get()->clients().size(),
                   catalog.get()->targets().size());
     } else {

@@ -87,7 +87,7 @@ class Child {
 
 /// False: it is closed.
 bool take(int from, std::string& into) {
-    std::array<char, 4096> buffer;
+    std::array<char, 4096> buffer{};
     const ssize_t n = ::read(from, buffer.data(), buffer.size());
     if (n < 0) return errno == EINTR;
     if (into.size() < max_output_bytes) into.append(buffer.data(), static_cast<std::size_t>(n));

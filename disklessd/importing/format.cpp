@@ -15,7 +15,7 @@ using namespace std::string_view_literals;
 constexpr std::array<std::string_view, 6> format_names{"raw", "iso", "qcow2", "vmdk", "vpc", "vhdx"};
 
 struct Magic {
-    std::size_t offset;
+    std::size_t offset = 0;
     std::string_view bytes;
     [[nodiscard]] bool is_in(ByteSpan head) const noexcept {
         return head.size() >= offset + bytes.size() && as_text(head.subspan(offset, bytes.size())) == bytes;
@@ -23,7 +23,7 @@ struct Magic {
 };
 
 struct PackingMagic {
-    Packing packing;
+    Packing packing = Packing::none;
     std::string_view suffix;
     Magic magic;
 };
@@ -40,7 +40,7 @@ constexpr std::array packings{
 constexpr Magic vmdk_descriptor{0, "# Disk DescriptorFile"sv};
 
 struct FormatMagic {
-    Format format;
+    Format format = Format::raw;
     Magic magic;
 };
 constexpr std::array formats{

@@ -55,8 +55,11 @@ class OpenSource {
     [[nodiscard]] std::uint64_t stored_bytes() const {
         return S_ISBLK(status_.st_mode) ? 0 : static_cast<std::uint64_t>(status_.st_blocks) * block_bytes;
     }
+    /// As it is now: another mark, another content.
     [[nodiscard]] std::string mark() const {
-        return fmt::format("{}:{}:{}:{}.{}", status_.st_dev, status_.st_ino, size_bytes(), status_.st_mtim.tv_sec, status_.st_mtim.tv_nsec);
+        struct stat now{};
+        ::fstat(file_, &now);
+        return fmt::format("{}:{}:{}:{}.{}", now.st_dev, now.st_ino, size_bytes(), now.st_mtim.tv_sec, now.st_mtim.tv_nsec);
     }
 
  private:
@@ -115,6 +118,15 @@ class Making {
           room_{order.working.parent_path(), limits} {}
 
     Made run() {
+        Made made = make();
+        if (source_.mark() != mark_) throw ImportError{changed};
+        return made;
+    }
+
+ private:
+    static constexpr const char* changed = "changed while it was read; leave it alone and import it again";
+
+    Made make() {
         if (source_.size_bytes() == 0) throw ImportError{"is empty; name a disk image"};
         const std::vector<std::byte> head = head_of(Packing::none);
         const Packing packing = value(packing_of(order_.source.filename().native(), head));
@@ -136,7 +148,6 @@ class Making {
         return made;
     }
 
- private:
     template<class T>
     static T value(std::expected<T, std::string> expected) {
         if (!expected) throw ImportError{expected.error()};
@@ -175,16 +186,15 @@ class Making {
 
     void digest_all(DiskFile& disk, std::uint64_t size_bytes) {
         progress_.begin("reading", size_bytes);
-        if (!disk.resume(size_bytes, seen())) throw ImportError{"became shorter while it was read; leave it alone and import it again"};
+        if (!disk.resume(size_bytes, seen())) throw ImportError{changed};
     }
 
     /// `reached`: where an interrupted attempt got to; nullptr: this one cannot be gone on with.
     void copy(DiskFile& disk, Packing packing, const SafePoint* reached) {
         const std::uint64_t free = room_.free_bytes();
-        const std::string mark = source_.mark();
         const auto source = open_source(source_.descriptor(), packing);
         progress_.begin(packing == Packing::none ? "copying" : "unpacking", source_.size_bytes());
-        if (reached != nullptr && reached->bytes > 0 && reached->source_mark == mark && disk.resume(reached->bytes, seen())) {
+        if (reached != nullptr && reached->bytes > 0 && reached->source_mark == mark_ && disk.resume(reached->bytes, seen())) {
             source->skip(reached->bytes);
         } else {
             (void)disk.resume(0, {});
@@ -203,7 +213,7 @@ class Making {
             }
             if (disk.size_bytes() >= next_safe_point) {
                 disk.sync();
-                if (reached != nullptr) keep_({disk.size_bytes(), mark});
+                if (reached != nullptr) keep_({disk.size_bytes(), mark_});
                 next_safe_point = disk.size_bytes() + limits_.safe_point_bytes;
             }
         }
@@ -232,6 +242,7 @@ class Making {
     const std::stop_token& stop_;
     const std::function<void(const SafePoint&)>& keep_;
     OpenSource source_;
+    std::string mark_ = source_.mark();
     Room room_;
 };
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -193,8 +194,10 @@ class Malformed(WithImages):
                     self.refused(why, "import", "bad", pack(file, suffix))
 
     def test_encrypted(self) -> None:
-        file = self.files / "luks.qcow2"
-        run("qemu-img", "create", "-f", "qcow2", "--object", "secret,id=key,data=abc", "-o", "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10", file, "1M")
+        file = self.convert("disk.qcow2", "qcow2")
+        with file.open("r+b") as out:
+            out.seek(32)
+            out.write(struct.pack(">I", 2))  # LUKS
         self.refused("is encrypted", "import", "bad", file)
 
     def test_wrong_formats(self) -> None:
@@ -204,7 +207,7 @@ class Malformed(WithImages):
         self.refused("is no qcow2 image", "import", "bad", self.raw, "--format", "qcow2")
         self.refused('there is no format "floppy"', "import", "bad", self.raw, "--format", "floppy")
         self.refused("is not read as vhdx", "import", "bad", self.damaged(self.convert("x.vhdx", "vhdx"), 64 << 10, 300 << 10))
-        self.refused("is not read as qcow2", "import", "bad", self.damaged(self.convert("x.qcow2", "qcow2"), 24, 48))
+        self.refused("is not read as qcow2", "import", "bad", self.damaged(self.convert("x.qcow2", "qcow2"), 40, 48))
         self.refused("is empty", "import", "bad", self.damaged(self.raw, 0, 0))
 
     def damaged(self, file: Path, begin: int, end: int) -> Path:
@@ -312,8 +315,8 @@ class Versions(WithImages):
 
         connection = OverUnix(str(self.scenario.data_dir / "api.sock"))
         connection.request(method, path, body, {"Host": "localhost"})
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
+        with contextlib.closing(connection), connection.getresponse() as response:
+            return response.status, json.loads(response.read())
 
     def test_the_api_tells_what_is_wrong(self) -> None:
         images = "/api/v1/images"
@@ -325,8 +328,7 @@ class Versions(WithImages):
             ("POST", f"{images}/golden/import", '{"source": "/x", "sauce": 1}', 400, "sauce means nothing"),
             ("POST", f"{images}/golden/import", '{"source": "x"}', 400, "whole path"),
             ("POST", f"{images}/golden/import", "{}", 400, "whole path"),
-            ("POST", f"{images}/..%2fgolden/import", '{"source": "/etc/passwd"}', 404, "nothing is here"),
-            ("POST", f"{images}/golden/import", " " * 70000, 431, ""),
+            ("POST", f"{images}/..%2fgolden/import", '{"source": "/etc/passwd"}', 400, "is no name for an image"),
             ("POST", f"{images}/golden/publish", "{}", 400, "version is no number"),
             ("POST", f"{images}/golden/publish", '{"version": -1}', 400, "version is no number"),
             ("POST", f"{images}/golden/publish", '{"version": 1}', 404, "there is no image golden"),
@@ -342,8 +344,6 @@ class Versions(WithImages):
             ("GET", "/api/v1/nothing", "", 404, "the API begins with"),
         ):
             with self.subTest(path=path, body=body[:50]):
-                if status == 431:
-                    continue
                 got, answer = self.ask(method, path, body)
                 self.assertEqual(got, status, answer)
                 self.assertIn(why, answer["error"])

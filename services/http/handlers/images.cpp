@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "services/http/handlers/handlers.hpp"
@@ -195,12 +196,15 @@ Answer remove(ImageControl& images, const Words& words) {
     });
 }
 
+/// …/NAME/ORDER: a name with slashes in it is told that it is no name.
 Answer order(ImageControl& images, const Words& words, const std::string& body) {
-    if (words.size() != 2) return wrong_path();
-    if (words[1] == "import") return import(images, words[0], Body{body});
-    if (words[1] == "publish") return publish(images, words[0], Body{body});
-    if (words[1] != "rollback") return wrong_path();
-    return answer_of(images.roll_back(words[0]), [](unsigned published) { return json::object{{"published", published}}; });
+    if (words.size() < 2) return wrong_path();
+    std::string name = words.front();
+    for (const std::string& more : std::span{words}.subspan(1, words.size() - 2)) name += '/' + more;
+    if (words.back() == "import") return import(images, name, Body{body});
+    if (words.back() == "publish") return publish(images, name, Body{body});
+    if (words.back() != "rollback") return wrong_path();
+    return answer_of(images.roll_back(name), [](unsigned published) { return json::object{{"published", published}}; });
 }
 
 Answer show_import(ImageControl& images, const Words& words) {

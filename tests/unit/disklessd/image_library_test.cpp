@@ -2,6 +2,7 @@
 #include "disklessd/image_library.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <chrono>
@@ -46,11 +47,11 @@ class House {
     }
 
     ImportJob order(const std::string& image, const std::string& bytes, bool publish = true) {
-        write_file(source(), bytes);
         ImportJob job;
         job.image = image;
-        job.source = source();
+        job.source = data.path() / fmt::format("source-{}.img", ++sources);
         job.publish = publish;
+        write_file(job.source, bytes);
         const auto made = library->import(job);
         REQUIRE(made);
         return *made;
@@ -82,6 +83,7 @@ class House {
     DataDir data;
     CounterRegistry counters;
     importing::Limits limits;
+    unsigned sources = 0;
     std::optional<db::Database> database;
     std::optional<db::ImageStore> store;
     std::optional<db::DiskStore> disks;
@@ -152,7 +154,7 @@ TEST_CASE("a failed import says why and leaves nothing, and the next one gets it
     const std::string packed = gzip(first);
     const ImportJob job = house.import("debian-12", packed.substr(0, 100));
     CHECK(job.state == State::failed);
-    CHECK(job.error == house.source().native() + ": is broken off: its packed data ends too early; get it again");
+    CHECK(job.error == job.source.native() + ": is broken off: its packed data ends too early; get it again");
     CHECK(fs::is_empty(house.file("debian-12")));
     CHECK(house.library->images().empty());
     CHECK(house.import("debian-12", packed).result.number == 1);
@@ -313,6 +315,9 @@ TEST_CASE("a file whose row went and that a kill left is removed at the next sta
 
 TEST_CASE("declared files are versions in place, which only the configuration removes") {
     House house;
+    write_file(house.file("mine.img"), first);
+    house.library->synchronise({{"mine", "images/mine.img", true}});
+    CHECK(house.resolved("mine") == "mine@1");
     write_file(house.data.path() / "a.img", first);
     write_file(house.data.path() / "b.img",
                "QFI\xfb" + std::string(20, '\0') + std::string("\0\0\0\1\0\0\0\0", 8) + std::string(500, '\0'));
@@ -352,6 +357,7 @@ TEST_CASE("declared files are versions in place, which only the configuration re
     CHECK(house.library->images().empty());
     CHECK(fs::exists(house.data.path() / "a.img"));  // files of the administrator's stay
     CHECK(fs::exists(house.data.path() / "b.img"));
+    CHECK(fs::exists(house.file("mine.img")));
 }
 
 TEST_CASE("a file that lies in place becomes a version by its reserved number") {

@@ -153,6 +153,17 @@ TEST_CASE("it stops when it is told to") {
     CHECK_THROWS_AS(bench.import("x.img", gzip(noise(100'000))), Stopped);
 }
 
+TEST_CASE("a source that changes under the import is not taken for a disk") {
+    for (const Packing packing : packings) {
+        Bench bench;
+        const Limits limits{.safe_point_bytes = 1 << 20};
+        REQUIRE(bench.import("x.img", packed(noise(2 << 20), packing)).empty());
+        discard(bench.order.working);
+        const auto touch = [&](const SafePoint&) { std::ofstream{bench.order.source, std::ios::app} << "more"; };
+        CHECK_THROWS_AS((void)make_disk(bench.order, limits, bench.progress, bench.stop.get_token(), touch), ImportError);
+    }
+}
+
 TEST_CASE("a copy goes on from its last safe point, unless the source has changed") {
     struct Killed {};
     const std::string plain = noise(5 << 20) + std::string(1 << 20, '\0');
@@ -186,6 +197,8 @@ TEST_CASE("a copy goes on from its last safe point, unless the source has change
         // Less is there than was promised, or the source is another: from the beginning, also over a file that is finished.
         bench.order.reached.bytes = plain.size() + 1;
         CHECK(attempt([](const SafePoint&) {}).digest == digest);
+        std::filesystem::permissions(bench.order.working, std::filesystem::perms::owner_all);
+        std::fstream{bench.order.working, std::ios::in | std::ios::out | std::ios::binary} << "kept";
         std::fstream{bench.order.source, std::ios::in | std::ios::out | std::ios::binary}.put(packed(plain, packing).front());
         bench.order.reached = reached;
         CHECK(attempt([](const SafePoint&) {}).digest == digest);
