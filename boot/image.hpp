@@ -59,7 +59,7 @@ struct ImageRecord {
 
 /// Why an order is refused; `text` is one line with a remedy.
 struct Refusal {
-    enum class Kind : std::uint8_t { wrong, not_found, conflict };
+    enum class Kind : std::uint8_t { wrong, not_found, conflict, failed };
     Kind kind = Kind::wrong;
     std::string text;
 };

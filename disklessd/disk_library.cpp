@@ -74,11 +74,11 @@ std::vector<std::string> DiskLibrary::open(const boot::Catalog& catalog) {
             place.disk = disk;
             if (const auto record = records.find(key); record != records.end()) place.record = record->second;
             try {
-                if (has_overlay(disk)) {
-                    if (std::holds_alternative<boot::ImageSource>(disk.source) && !place.record) {
-                        if (const auto version = wanted_version(disk); !version) throw std::runtime_error{version.error()};
-                    }
-                } else if (!place.kept) {
+                // An image may get its first version later.
+                if (std::holds_alternative<boot::ImageSource>(disk.source)) {
+                    if (const auto version = wanted_version(disk); !version && !place.record)
+                        log::warn("disk.without_image", "disk=\"{} lun {}\" because=\"{}\"", owner, disk.lun, version.error());
+                } else if (!has_overlay(disk) && !place.kept) {
                     place.kept = open_kept(disk);
                 }
                 fresh.emplace(key, std::move(place));
@@ -129,7 +129,8 @@ std::optional<std::vector<OpenDisk>> DiskLibrary::ready(const std::string& name,
     std::vector<OpenDisk> disks;
     for (auto place = places_.lower_bound({name, 0}); place != places_.end() && place->first.first == name; ++place) {
         const bool overlay = has_overlay(place->second.disk);
-        if (overlay && place->second.disk.mode == DiskMode::ephemeral && (boots || boot_expected(name))) return std::nullopt;
+        // Now is when there may be another version, or a disk that begins anew.
+        if (std::holds_alternative<boot::ImageSource>(place->second.disk.source) && (boots || boot_expected(name))) return std::nullopt;
         auto device = overlay ? place->second.lent.lock() : place->second.kept;
         if (!device) return std::nullopt;
         disks.push_back({place->second.disk, std::move(device)});
@@ -150,7 +151,17 @@ std::vector<OpenDisk> DiskLibrary::disks_for(const std::string& name, bool boots
     std::vector<OpenDisk> disks;
     for (const auto& [key, place] : places) {
         try {
-            disks.push_back({place->disk, has_overlay(place->disk) ? open_overlay(key, *place, boots) : place->kept});
+            if (has_overlay(place->disk)) {
+                disks.push_back({place->disk, open_overlay(key, *place, boots)});
+                continue;
+            }
+            // Who reads an image's version reads the same one until the machine boots again.
+            if (!place->kept || (boots && std::holds_alternative<boot::ImageSource>(place->disk.source))) {
+                auto device = open_kept(place->disk);
+                const std::lock_guard lock{mutex_};
+                place->kept = std::move(device);
+            }
+            disks.push_back({place->disk, place->kept});
         } catch (const std::exception& e) {
             log::error("disk.unavailable", "disk=\"{} lun {}\" because=\"{}\"", key.first, key.second, e.what());
         }

@@ -294,6 +294,8 @@ Image::Error Image::grow(std::uint64_t size_bytes) {
 
 Image::Error Image::stand_on(const std::string& backing_name, const std::string& backing_format) {
     if (const Error error = run_now(flush())) return error;
+    header_.refcount_table_offset = refcounts_.table_run().first << header_.cluster_bits;
+    header_.refcount_table_clusters = static_cast<std::uint32_t>(refcounts_.table_run().count);
     Header changed = header_;
     changed.backing_name = backing_name;
     changed.backing_format = backing_name.empty() ? "" : backing_format;

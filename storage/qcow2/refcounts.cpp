@@ -7,6 +7,7 @@ namespace diskless::storage::qcow2 {
 namespace {
 
 constexpr std::uint64_t max_page_bytes = 4096;
+constexpr std::uint64_t entries_per_sector = 512 / 8;
 constexpr std::size_t table_place_at = 48;  // in the header: offset and clusters of the table
 
 iovec piece_of(ByteSpan bytes) noexcept {
@@ -34,17 +35,7 @@ void Refcounts::cover(std::vector<Run>& allocated, std::vector<Run>& released, P
     for (std::size_t i = 0; i < allocated.size(); ++i) {
         const Run run = allocated[i];
         const std::uint64_t last = block_of(run.end() - 1);
-        if (last >= table_.size()) {
-            const std::uint64_t per_cluster = layout_.cluster_bytes / 8;
-            released.push_back(table_run());
-            const std::uint64_t clusters = (last + last / 2) / per_cluster + 1;
-            const Run place = places.append(clusters);
-            table_offset_ = place.first << layout_.cluster_bits;
-            table_clusters_ = clusters;
-            table_.resize(clusters * per_cluster);
-            table_moved_ = true;
-            allocated.push_back(place);
-        }
+        if (last >= table_.size()) allocated.push_back(move_table(last + last / 2, released, places));
         for (std::uint64_t block = block_of(run.first); block <= last; ++block) {
             if (table_[block] != 0) continue;
             const Run place = places.append(1);
@@ -52,7 +43,23 @@ void Refcounts::cover(std::vector<Run>& allocated, std::vector<Run>& released, P
             new_blocks_.insert(block);
             allocated.push_back(place);
         }
+        // One block may count another one: their entries have to become true together, and only a sector is written as one.
+        const bool together =
+            new_blocks_.empty() || *new_blocks_.begin() / entries_per_sector == *new_blocks_.rbegin() / entries_per_sector;
+        if (i + 1 == allocated.size() && !together && !table_moved_) allocated.push_back(move_table(table_.size() - 1, released, places));
     }
+}
+
+// A larger table (or one as large) elsewhere, which the header points to once it is whole.
+Run Refcounts::move_table(std::uint64_t last_block, std::vector<Run>& released, Places& places) {
+    released.push_back(table_run());
+    const std::uint64_t per_cluster = layout_.cluster_bytes / 8;
+    table_clusters_ = last_block / per_cluster + 1;
+    const Run place = places.append(table_clusters_);
+    table_offset_ = place.first << layout_.cluster_bits;
+    table_.resize(table_clusters_ * per_cluster);
+    table_moved_ = true;
+    return place;
 }
 
 Task<Refcounts::Error> Refcounts::write_bytes(std::uint64_t offset, ByteSpan bytes) {
@@ -77,7 +84,7 @@ Task<Refcounts::Error> Refcounts::write_new_structure(const std::vector<Run>& al
         for (std::size_t i = 0; i < table_.size(); ++i) store_be(MutableByteSpan{whole}, i * 8, table_[i]);
         if (const Error error = co_await write_bytes(table_offset_, whole)) co_return error;
     }
-    co_return co_await Io{file_, IoKind::flush, 0, 0};
+    co_return Error{};
 }
 
 template<class Change>
@@ -111,21 +118,24 @@ Task<Refcounts::Error> Refcounts::change_all(const std::vector<Run>& runs, Chang
 }
 
 Task<Refcounts::Error> Refcounts::count_new(const std::vector<Run>& allocated) {
-    if (!new_blocks_.empty() || table_moved_) {
+    const bool new_structure = !new_blocks_.empty() || table_moved_;
+    if (new_structure) {
         if (const Error error = co_await write_new_structure(allocated)) co_return error;
     }
     if (const Error error = co_await change_all(allocated, [](std::uint64_t, std::uint64_t) { return std::uint64_t{1}; })) co_return error;
+    if (!new_structure) co_return Error{};
+    // Blocks and table are whole and counted before anything points to them.
+    if (const Error error = co_await Io{file_, IoKind::flush, 0, 0}) co_return error;
     if (table_moved_) {
         std::array<std::byte, 12> place{};
         store_be(MutableByteSpan{place}, 0, table_offset_);
         store_be(MutableByteSpan{place}, 8, static_cast<std::uint32_t>(table_clusters_));
         if (const Error error = co_await write_bytes(table_place_at, place)) co_return error;
-    } else {
-        for (const std::uint64_t block : new_blocks_) {
-            std::array<std::byte, 8> entry{};
-            store_be(MutableByteSpan{entry}, 0, table_[block]);
-            if (const Error error = co_await write_bytes(table_offset_ + block * 8, entry)) co_return error;
-        }
+    } else if (!new_blocks_.empty()) {
+        const std::uint64_t first = *new_blocks_.begin(), count = *new_blocks_.rbegin() - first + 1;
+        std::vector<std::byte> entries(count * 8);
+        for (std::uint64_t i = 0; i < count; ++i) store_be(MutableByteSpan{entries}, i * 8, table_[first + i]);
+        if (const Error error = co_await write_bytes(table_offset_ + first * 8, entries)) co_return error;
     }
     new_blocks_.clear();
     table_moved_ = false;

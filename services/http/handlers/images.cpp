@@ -79,9 +79,10 @@ Answer refused(const boot::Refusal& refusal) {
     switch (refusal.kind) {
         case boot::Refusal::Kind::wrong: return error_answer(status::bad_request, refusal.text);
         case boot::Refusal::Kind::not_found: return error_answer(status::not_found, refusal.text);
-        case boot::Refusal::Kind::conflict: break;
+        case boot::Refusal::Kind::conflict: return error_answer(status::conflict, refusal.text);
+        case boot::Refusal::Kind::failed: break;
     }
-    return error_answer(status::conflict, refusal.text);
+    return error_answer(status::internal_server_error, refusal.text);
 }
 
 template<class T, class F>
