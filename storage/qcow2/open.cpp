@@ -149,7 +149,7 @@ Task<Image::Error> Image::learn_space(Hold& hold, const References* truth) {
             const std::uint64_t cluster = first + n;
             const std::uint64_t count = there ? load_count(block, n, layout.refcount_bits) : 0;
             const std::uint64_t references = truth == nullptr ? count : truth->to(cluster);
-            if (references != 0) end = cluster + 1;
+            if (references != 0 || count != 0) end = cluster + 1;
             if (count == 0 && references == 0) append(free, cluster);
             if (count == references) continue;
             if (references == 0) ++leaked;
