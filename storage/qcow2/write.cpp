@@ -285,7 +285,8 @@ Task<Image::Error> Image::zero_entries(Hold& hold, std::uint64_t& at, std::uint6
         entry.bitmap = (before.bitmap | now << 32) & ~now;
         if (before.is_compressed()) entry.word = 0;
     }
-    const bool keeps_nothing = layout.subclusters == 1 || (entry.bitmap & all_subclusters) == 0;
+    // A first write elsewhere in the cluster counts on its place.
+    const bool keeps_nothing = (entry.bitmap & all_subclusters) == 0 && !is_busy(cluster, cluster + layout.cluster_bytes);
     const bool in_place = before.host() != 0 && before.is_copied();
     if (keeps_nothing && (deallocate || !in_place)) {
         entry.word = layout.subclusters == 1 ? Entry::zero : 0;
