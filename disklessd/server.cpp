@@ -33,6 +33,7 @@
 #include "disklessd/image_library.hpp"
 #include "disklessd/interface_address.hpp"
 #include "disklessd/privileges.hpp"
+#include "disklessd/space_guard.hpp"
 #include "services/dhcp/service.hpp"
 #include "services/http/api_service.hpp"
 #include "services/http/service.hpp"
@@ -48,6 +49,19 @@ using namespace std::chrono_literals;
 constexpr auto stop_limit = 20s;
 /// How long the list of addresses with live sessions may be old.
 constexpr auto in_use_age = 1s;
+constexpr auto space_period = 1s;
+/// After so many of them disks write what they have in memory.
+constexpr unsigned tidy_rounds = 5;
+
+std::string_view effect_of(SpaceLevel level) noexcept {
+    switch (level) {
+        case SpaceLevel::enough: return "none; everything goes on";
+        case SpaceLevel::low: return "initiators are warned";
+        case SpaceLevel::scarce: return "no new disks, no snapshots";
+        case SpaceLevel::all_gone: return "writes that need new space fail until there is some";
+    }
+    return "";
+}
 
 /// Where the services listen and what clients are told.
 struct Network {
@@ -163,12 +177,15 @@ struct Server::Parts {
     void bind();
     void spawn();
     asio::awaitable<void> obey_signals();
+    asio::awaitable<void> look_after_disks();
+    void look_at_space();
     asio::awaitable<void> reload();
     asio::awaitable<void> stop();
     void use_catalog(boot::CatalogData data);
     void warn_of_restart(const config::Config& fresh) const;
     [[nodiscard]] bool in_use(Ipv4Address address);
 
+    SpaceLevel space = SpaceLevel::enough;   // only look_after_disks()
     std::set<std::string> addresses_in_use;  // of live sessions; only DHCP's strand touches these two
     std::chrono::steady_clock::time_point addresses_seen;
 };
@@ -301,6 +318,28 @@ void Server::Parts::spawn() {
     if (iscsi) services.spawn([this] { return iscsi->run(); });
     services.spawn(api->executor(), [this] { return api->run(); });
     chores.spawn([this] { return obey_signals(); });
+    chores.spawn([this] { return look_after_disks(); });
+}
+
+asio::awaitable<void> Server::Parts::look_after_disks() {
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    for (unsigned round = 0;; ++round) {
+        timer.expires_after(space_period);
+        if (const auto [ec] = co_await timer.async_wait(nothrow_await); ec) co_return;
+        look_at_space();
+        if (round % tidy_rounds == 0) disks.tidy();
+    }
+}
+
+void Server::Parts::look_at_space() {
+    std::error_code failed;
+    const auto found = std::filesystem::space(config.server.data_dir, failed);
+    if (failed) return;
+    const SpaceLevel before = std::exchange(space, next_level(space, {found.capacity, found.available}));
+    if (space == before) return;
+    disks.set_space_short(space >= SpaceLevel::scarce, space >= SpaceLevel::all_gone);
+    log::warn("space.changed", "free_mib={} effect=\"{}\"", found.available >> 20, effect_of(space));
+    if (space > before && iscsi) iscsi->space_is_low();
 }
 
 bool Server::Parts::in_use(Ipv4Address address) {

@@ -221,6 +221,11 @@ asio::awaitable<void> IscsiService::Impl::refresh() {
     }
 }
 
+void IscsiService::space_is_low() {
+    for (const auto& target : impl_->shared->targets.in_use())
+        target->units().post_to_thin(scsi::asc::thin_provisioning_soft_threshold_reached);
+}
+
 std::vector<boot::SessionInfo> IscsiService::sessions() const { return impl_->shared->sessions.list(); }
 
 bool IscsiService::drop_session(std::uint16_t tsih) {
