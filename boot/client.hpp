@@ -88,7 +88,7 @@ struct Group {
 
 struct Image {
     std::string name;
-    std::filesystem::path file;  ///< raw or qcow2, relative to the data directory
+    std::filesystem::path file;  ///< raw or qcow2, relative to the data directory; empty: its versions are imported (image.hpp)
     bool declared = false;
     friend bool operator==(const Image&, const Image&) = default;
 };

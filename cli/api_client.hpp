@@ -1,6 +1,7 @@
 // ApiClient: asks the server over its Unix socket, one request at a time.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <stdexcept>
 #include <string>
@@ -20,9 +21,10 @@ class ApiClient {
     /// The answer's body. Throws ApiError when the server cannot be reached or refuses.
     [[nodiscard]] boost::json::value get(const std::string& path) const { return ask("GET", path); }
     [[nodiscard]] boost::json::value remove(const std::string& path) const { return ask("DELETE", path); }
+    [[nodiscard]] boost::json::value post(const std::string& path, const boost::json::object& body) const;
 
  private:
-    [[nodiscard]] boost::json::value ask(const std::string& method, const std::string& path) const;
+    [[nodiscard]] boost::json::value ask(const std::string& method, const std::string& path, std::string body = {}) const;
 
     std::string socket_;
 };

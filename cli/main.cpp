@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/exit_code.hpp"
+#include "cli/images.hpp"
 #include "cli/sessions.hpp"
 #include "common/version.hpp"
 
@@ -18,30 +19,31 @@ constexpr const char* usage = R"(diskless - asks and steers a running disklessd
 
   diskless sessions              the machines that are logged in to their disks
   diskless sessions drop TSIH    end one of them; it may log in again
+  diskless image …               golden images and their versions; see diskless image --help
 
 )";
 
 int run(int argc, char** argv) {
     std::string socket;
     bool as_json = false;
-    std::vector<std::string> words;
     options::options_description shown{"Options"};
     shown.add_options()                                                                                                               //
         ("socket", options::value(&socket)->default_value("/run/diskless/api.sock")->value_name("PATH"), "where the server listens")  //
         ("json", options::bool_switch(&as_json), "print the server's answer as it is")                                                //
         ("version", "print the version and exit")                                                                                     //
         ("help,h", "print this and exit");
-    options::options_description all;
-    all.add(shown).add_options()("words", options::value(&words));
-    options::positional_options_description positions;
-    positions.add("words", -1);
     options::variables_map given;
-    options::store(options::command_line_parser(argc, argv).options(all).positional(positions).run(), given);
+    const auto parsed = options::command_line_parser(argc, argv).options(shown).allow_unregistered().run();
+    options::store(parsed, given);
     options::notify(given);
+    // What is left is the command with options of its own.
+    const std::vector<std::string> words = options::collect_unrecognized(parsed.options, options::include_positional);
     if (given.contains("version")) {
         std::cout << "diskless " << diskless::version << '\n';
         return cli::exit_ok;
     }
+    const bool asks_for_image = !words.empty() && words.front() == "image";
+    if (given.contains("help") && asks_for_image) return cli::print_image_help();
     if (given.contains("help") || words.empty()) {
         (given.contains("help") ? std::cout : std::cerr) << usage << shown;
         return given.contains("help") ? cli::exit_ok : cli::exit_wrong_input;
@@ -49,6 +51,7 @@ int run(int argc, char** argv) {
     const cli::ApiClient api{socket};
     const std::vector<std::string> rest{words.begin() + 1, words.end()};
     if (words.front() == "sessions") return cli::sessions(api, rest, as_json);
+    if (asks_for_image) return cli::images(api, rest, as_json);
     std::cerr << "diskless: there is no command '" << words.front() << "'; see diskless --help\n";
     return cli::exit_wrong_input;
 }

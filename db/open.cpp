@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "db/migrations.hpp"
 
@@ -16,6 +17,10 @@ namespace diskless::db {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+constexpr auto lock_patience = 2s;
+constexpr auto lock_retry = 20ms;
 
 [[noreturn]] void refuse(const fs::path& file, std::string_view problem, std::string_view remedy) {
     throw StoreError{fmt::format("{}: {}; {}", file.native(), problem, remedy)};
@@ -28,6 +33,17 @@ void make_directory(const fs::path& data_dir) {
     if (::mkdir(data_dir.c_str(), 0750) != 0 && errno != EEXIST)
         refuse(data_dir, fmt::format("the data directory cannot be made: {}", std::strerror(errno)),
                "create it, and give it to the server's user");
+}
+
+/// 0, or the errno. Patient, because a child that a killed server had just forked holds the lock until it becomes another program.
+int lock_whole(int fd) noexcept {
+    const auto until = std::chrono::steady_clock::now() + lock_patience;
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        const int reason = errno;
+        if (reason != EWOULDBLOCK || std::chrono::steady_clock::now() > until) return reason;
+        std::this_thread::sleep_for(lock_retry);
+    }
+    return 0;
 }
 
 /// What SQLite says when it cannot work with a file, in words that help.
@@ -57,8 +73,8 @@ DirectoryLock::DirectoryLock(const fs::path& data_dir) {
     fd_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd_ < 0)
         refuse(data_dir, fmt::format("the data directory cannot be used: {}", std::strerror(errno)), "give it to the server's user");
-    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
-    const int reason = errno;
+    const int reason = lock_whole(fd_);
+    if (reason == 0) return;
     ::close(fd_);
     if (reason == EWOULDBLOCK)
         refuse(data_dir, "the data directory is in use by another disklessd", "stop that one, or give this one its own data_dir");

@@ -21,15 +21,19 @@
 #include "db/boots.hpp"
 #include "db/catalog.hpp"
 #include "db/database.hpp"
+#include "db/disks.hpp"
 #include "db/events.hpp"
+#include "db/images.hpp"
 #include "db/leases.hpp"
 #include "db/reservations.hpp"
 #include "disklessd/boot_recorder.hpp"
 #include "disklessd/disk_library.hpp"
 #include "disklessd/enrollment.hpp"
 #include "disklessd/generated_files.hpp"
+#include "disklessd/image_library.hpp"
 #include "disklessd/interface_address.hpp"
 #include "disklessd/privileges.hpp"
+#include "disklessd/space_guard.hpp"
 #include "services/dhcp/service.hpp"
 #include "services/http/api_service.hpp"
 #include "services/http/service.hpp"
@@ -45,6 +49,19 @@ using namespace std::chrono_literals;
 constexpr auto stop_limit = 20s;
 /// How long the list of addresses with live sessions may be old.
 constexpr auto in_use_age = 1s;
+constexpr auto space_period = 1s;
+/// After so many of them disks write what they have in memory.
+constexpr unsigned tidy_rounds = 5;
+
+std::string_view effect_of(SpaceLevel level) noexcept {
+    switch (level) {
+        case SpaceLevel::enough: return "none; everything goes on";
+        case SpaceLevel::low: return "initiators are warned";
+        case SpaceLevel::scarce: return "no new disks, no snapshots";
+        case SpaceLevel::all_gone: return "writes that need new space fail until there is some";
+    }
+    return "";
+}
 
 /// Where the services listen and what clients are told.
 struct Network {
@@ -76,11 +93,13 @@ void raise_descriptor_limit() {
 /// The disks of the library, as the iSCSI service wants them.
 class LibraryLuns final : public iscsi::LunProvider {
  public:
-    explicit LibraryLuns(const DiskLibrary& disks) : disks_{disks} {}
+    explicit LibraryLuns(DiskLibrary& disks) : disks_{disks} {}
 
-    asio::awaitable<std::expected<std::vector<iscsi::Lun>, std::string>> open(const iscsi::TargetRef& target) override {
+    asio::awaitable<std::expected<std::vector<iscsi::Lun>, std::string>> open(const iscsi::TargetRef& target, bool boots) override {
+        auto ready = disks_.ready(target.name, boots);
+        if (!ready) ready = co_await asio::co_spawn(disks_.executor(), open_here(target.name, boots), asio::use_awaitable);
         std::vector<iscsi::Lun> luns;
-        for (OpenDisk& disk : disks_.disks_of(target.name))
+        for (OpenDisk& disk : *ready)
             luns.push_back(
                 {disk.disk.lun, std::move(disk.device), std::move(disk.disk.description), disk.disk.removable, disk.disk.sanitize});
         if (luns.empty() && !target.disks.empty())
@@ -89,7 +108,29 @@ class LibraryLuns final : public iscsi::LunProvider {
     }
 
  private:
-    const DiskLibrary& disks_;
+    asio::awaitable<std::vector<OpenDisk>> open_here(std::string name, bool boots) { co_return disks_.disks_for(name, boots); }
+
+    DiskLibrary& disks_;
+};
+
+/// Every service tells what it saw; who boots by kernel has no firmware that logs in, so the disk library has to know.
+class BootWatch final : public boot::BootObserver {
+ public:
+    BootWatch(BootRecorder& recorder, const boot::CurrentCatalog& catalog, DiskLibrary& disks)
+        : recorder_{recorder}, catalog_{catalog}, disks_{disks} {}
+    void observe(boot::Event event) override {
+        if (event.step == boot::Step::script && !event.client.empty()) {
+            const auto catalog = catalog_.get();
+            const boot::Client* client = catalog->by_name(event.client);
+            if (client != nullptr && client->boot == boot::BootMethod::kernel) disks_.expect_boot(event.client);
+        }
+        recorder_.observe(std::move(event));
+    }
+
+ private:
+    BootRecorder& recorder_;
+    const boot::CurrentCatalog& catalog_;
+    DiskLibrary& disks_;
 };
 
 }  // namespace
@@ -108,12 +149,16 @@ struct Server::Parts {
     db::ReservationStore reservations;
     db::BootStore boots;
     db::EventStore events;
+    db::ImageStore image_store;
+    db::DiskStore disk_store;
     boot::CurrentCatalog catalog;
     boot::AddressBook addresses;
     boot::CurrentSecrets secrets;
     BootRecorder recorder;
+    ImageLibrary images;
     DiskLibrary disks;
     LibraryLuns luns;
+    BootWatch watch;
     storage::BootFiles tftp_files, http_files;
     asio::thread_pool slow{1};  // reloads: reading files, opening disks
     TaskGroup services;
@@ -132,12 +177,15 @@ struct Server::Parts {
     void bind();
     void spawn();
     asio::awaitable<void> obey_signals();
+    asio::awaitable<void> look_after_disks();
+    void look_at_space();
     asio::awaitable<void> reload();
     asio::awaitable<void> stop();
     void use_catalog(boot::CatalogData data);
     void warn_of_restart(const config::Config& fresh) const;
     [[nodiscard]] bool in_use(Ipv4Address address);
 
+    SpaceLevel space = SpaceLevel::enough;   // only look_after_disks()
     std::set<std::string> addresses_in_use;  // of live sessions; only DHCP's strand touches these two
     std::chrono::steady_clock::time_point addresses_seen;
 };
@@ -152,11 +200,18 @@ Server::Parts::Parts(config::Config configuration)
       reservations{database},
       boots{database},
       events{database},
+      image_store{database},
+      disk_store{database},
       catalog{std::make_shared<const boot::Catalog>(clients.synchronise_at_start(config.declared))},
       secrets{config.secrets},
       recorder{[this](MacAddress mac, const boot::BootTimeline& timeline) { boots.keep(mac, timeline); }},
-      disks{config.server.data_dir, storage::make_backend(config.server.io, config.server.storage_threads)},
+      images{config.server.data_dir, image_store, disk_store},
+      disks{config.server.data_dir, storage::make_backend(config.server.io, config.server.storage_threads), images, disk_store,
+            [this] {
+                if (iscsi) iscsi->catalog_changed();
+            }},
       luns{disks},
+      watch{recorder, catalog, disks},
       tftp_files{config.tftp.root},
       http_files{config.http.root},
       services{runtime.executor(), "services"},
@@ -164,17 +219,13 @@ Server::Parts::Parts(config::Config configuration)
       enrollment{chores, clients, events, config.unknown_clients.group, [this](boot::CatalogData data) { use_catalog(std::move(data)); }} {
     refuse_what_is_not_there();
     std::filesystem::create_directories(config.tftp.root);
-    for (const std::string& failure : disks.open(*catalog.get())) {
-        // A declared file that is missing, locked or no disk is a mistake to be told at start; what this version cannot serve is not.
-        if (failure.contains("this version")) {
-            log::warn("disk.unavailable", "disk=\"{}\"", failure);
-        } else {
-            throw std::runtime_error{failure};
-        }
-    }
+    images.synchronise(catalog.get()->data().images);
+    // What is declared and missing, locked or no disk is a mistake to be told at start.
+    for (const std::string& failure : disks.open(*catalog.get())) throw std::runtime_error{failure};
     make_services();
     bind();
     drop_privileges(config.server.user);
+    images.start();
 }
 
 void Server::Parts::refuse_what_is_not_there() const {
@@ -202,7 +253,7 @@ void Server::Parts::make_services() {
                                                               .addresses = addresses,
                                                               .secrets = secrets,
                                                               .counters = counters,
-                                                              .observer = recorder,
+                                                              .observer = watch,
                                                               .luns = luns,
                                                               .reservations = reservations});
     }
@@ -212,7 +263,7 @@ void Server::Parts::make_services() {
                         .addresses = addresses,
                         .leases = leases,
                         .counters = counters,
-                        .observer = recorder,
+                        .observer = watch,
                         .enroller = enrollment,
                         .server = boot_server(),
                         .interface = network.interface,
@@ -230,7 +281,7 @@ void Server::Parts::make_services() {
                                              .catalog = catalog,
                                              .addresses = addresses,
                                              .counters = counters,
-                                             .observer = recorder,
+                                             .observer = watch,
                                              .generated = generated});
     }
     if (config.http.port != 0) {
@@ -240,13 +291,16 @@ void Server::Parts::make_services() {
                                              .addresses = addresses,
                                              .secrets = secrets,
                                              .counters = counters,
-                                             .observer = recorder,
+                                             .observer = watch,
                                              .server = boot_server(),
                                              .serves_unknown = serves_unknown(),
                                              .version = std::string{version}});
     }
-    api.emplace(http::ApiService::Deps{
-        .lanes = runtime.lanes(), .counters = counters, .sessions = iscsi ? &*iscsi : nullptr, .version = std::string{version}});
+    api.emplace(http::ApiService::Deps{.lanes = runtime.lanes(),
+                                       .counters = counters,
+                                       .sessions = iscsi ? &*iscsi : nullptr,
+                                       .images = &images,
+                                       .version = std::string{version}});
 }
 
 void Server::Parts::bind() {
@@ -264,6 +318,28 @@ void Server::Parts::spawn() {
     if (iscsi) services.spawn([this] { return iscsi->run(); });
     services.spawn(api->executor(), [this] { return api->run(); });
     chores.spawn([this] { return obey_signals(); });
+    chores.spawn([this] { return look_after_disks(); });
+}
+
+asio::awaitable<void> Server::Parts::look_after_disks() {
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    for (unsigned round = 0;; ++round) {
+        timer.expires_after(space_period);
+        if (const auto [ec] = co_await timer.async_wait(nothrow_await); ec) co_return;
+        look_at_space();
+        if (round % tidy_rounds == 0) disks.tidy();
+    }
+}
+
+void Server::Parts::look_at_space() {
+    std::error_code failed;
+    const auto found = std::filesystem::space(config.server.data_dir, failed);
+    if (failed) return;
+    const SpaceLevel before = std::exchange(space, next_level(space, {found.capacity, found.available}));
+    if (space == before) return;
+    disks.set_space_short(space >= SpaceLevel::scarce, space >= SpaceLevel::all_gone);
+    log::warn("space.changed", "free_mib={} effect=\"{}\"", found.available >> 20, effect_of(space));
+    if (space > before && iscsi) iscsi->space_is_low();
 }
 
 bool Server::Parts::in_use(Ipv4Address address) {
@@ -317,7 +393,13 @@ asio::awaitable<void> Server::Parts::reload() {
         warn_of_restart(*fresh);
         secrets.replace(fresh->secrets);
         auto data = co_await clients.synchronise(fresh->declared);
-        co_await asio::co_spawn(slow, [&]() -> asio::awaitable<void> { co_return use_catalog(std::move(data)); }, asio::use_awaitable);
+        co_await asio::co_spawn(
+            slow,
+            [&]() -> asio::awaitable<void> {
+                images.synchronise(data.images);
+                co_return use_catalog(std::move(data));
+            },
+            asio::use_awaitable);
         log::info("config.reloaded", "file={} clients={} targets={}", config.file.string(), catalog.get()->clients().size(),
                   catalog.get()->targets().size());
     } else {

@@ -75,7 +75,7 @@ Started FaultDevice::start(IoRequest& request) noexcept {
 }
 
 void CrashDevice::remember(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
-    for (std::uint64_t at = offset_bytes; at < offset_bytes + length_bytes; at += sector_bytes) {
+    for (std::uint64_t at = offset_bytes / sector_bytes * sector_bytes; at < offset_bytes + length_bytes; at += sector_bytes) {
         Sector sector{.offset_bytes = at, .before = std::vector<std::byte>(sector_bytes)};
         perform(*below_, IoKind::read, at, sector.before);
         unsynced_.push_back(std::move(sector));

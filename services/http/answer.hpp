@@ -2,22 +2,23 @@
 // handlers are tested by calling them.
 #pragma once
 
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/status.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "common/asio.hpp"
 #include "common/network.hpp"
 #include "storage/boot_files.hpp"
 
 namespace diskless::http {
 
 namespace beast_http = boost::beast::http;
-using Request = beast_http::request<beast_http::empty_body>;
+using Request = beast_http::request<beast_http::string_body>;
 
 /// Bytes offset … offset + length - 1 of an open file.
 struct FileStretch {
@@ -31,7 +32,8 @@ struct Answer {
     beast_http::fields headers;
     std::string text;  ///< the body, unless there is a file
     std::optional<FileStretch> file;
-    std::function<void()> delivered;  ///< called when the whole body has left (GET only)
+    std::function<void()> delivered;                 ///< called when the whole body has left (GET only)
+    std::function<asio::awaitable<Answer>()> later;  ///< what makes the answer, where that has to wait; then the rest means nothing
 
     [[nodiscard]] std::uint64_t length_bytes() const noexcept { return file ? file->length_bytes : text.size(); }
 };

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include "common/log.hpp"
 #include "services/http/handlers/handlers.hpp"
@@ -17,7 +18,7 @@ using Unix = asio::local::stream_protocol;
 
 namespace {
 
-constexpr Listener::Limits limits{.max_connections = 64, .connection = {}};
+constexpr Listener::Limits limits{.max_connections = 64, .connection = {.body_bytes = 64 << 10}};
 constexpr std::size_t max_path_bytes = sizeof(sockaddr_un::sun_path) - 1;
 
 /// A socket nobody listens on any more.
@@ -36,9 +37,10 @@ bool is_left_over(const fs::path& socket) {
 class ApiService::Worker {
  public:
     explicit Worker(const Deps& deps) : listener_{deps.lanes, routes_, limits, deps.counters} {
-        routes_.set_hint("the API begins with /api/v1/");
+        routes_.set_hint("the API begins with /api/v1/", error_answer);
         routes_.add("/healthz", health_handler(deps.version));
         routes_.add("/metrics", metrics_handler(deps.counters));
+        if (deps.images != nullptr) add_image_routes(routes_, *deps.images, slow_.get_executor());
         if (deps.sessions == nullptr) return;
         routes_.add("/api/v1/sessions", sessions_handler(*deps.sessions));
         routes_.add(beast_http::verb::delete_, "/api/v1/sessions/", drop_session_handler(*deps.sessions));
@@ -78,6 +80,7 @@ class ApiService::Worker {
     Routes routes_;
     Listener listener_;
     fs::path socket_;
+    asio::thread_pool slow_{1};  // what waits for disks
 };
 
 ApiService::ApiService(const Deps& deps) : worker_{std::make_unique<Worker>(deps)} {}

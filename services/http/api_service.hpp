@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "boot/image.hpp"
 #include "boot/session.hpp"
 #include "common/counters.hpp"
 #include "common/lanes.hpp"
@@ -18,6 +19,7 @@ class ApiService {
         const Lanes& lanes;
         CounterRegistry& counters;
         boot::SessionList* sessions = nullptr;  ///< nullptr: iSCSI is off
+        boot::ImageControl* images = nullptr;   ///< nullptr: there are none
         std::string version;
     };
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -65,9 +66,9 @@ class Connection {
         beast::flat_buffer buffer{max_head_bytes};
         bool keep_alive = true;
         while (keep_alive) {
-            beast_http::request_parser<beast_http::empty_body> parser;
+            beast_http::request_parser<beast_http::string_body> parser;
             parser.header_limit(max_head_bytes);
-            parser.body_limit(0);
+            parser.body_limit(limits_.body_bytes);
             stream_.expires_after(limits_.idle);
             const auto [read_error, n] = co_await beast_http::async_read(stream_, buffer, parser, nothrow_await);
             if (read_error) {
@@ -77,6 +78,7 @@ class Connection {
             counters_.requests.add();
             const Request request = parser.release();
             Answer answer = routes_.answer(request, peer_);
+            if (const auto later = std::exchange(answer.later, nullptr)) answer = co_await later();
             keep_alive = request.keep_alive();
             log::trace("http.request", "ip={} status={}", peer_, static_cast<unsigned>(answer.status));
             if (!co_await send(answer, request.method() == beast_http::verb::head, keep_alive)) break;

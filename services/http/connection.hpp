@@ -17,6 +17,7 @@ using StreamSocket = asio::generic::stream_protocol::socket;
 struct ConnectionLimits {
     std::chrono::milliseconds idle{30'000};   ///< between requests, and for the head of one to arrive
     std::chrono::milliseconds write{60'000};  ///< without the peer taking a byte
+    std::uint64_t body_bytes = 0;             ///< of a request; more is refused
 };
 
 struct ConnectionCounters {

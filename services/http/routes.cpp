@@ -29,8 +29,8 @@ Answer Routes::not_here(const std::string& path) const {
         allowed += (allowed.empty() ? "" : ", ") + (method == "GET" ? "GET, HEAD" : method);
     }
     using beast_http::status;
-    if (allowed.empty()) return plain(status::not_found, hint_.empty() ? "nothing is here" : "nothing is here; " + hint_);
-    Answer answer = plain(status::method_not_allowed, "only " + allowed + " is answered here");
+    if (allowed.empty()) return refuse_(status::not_found, hint_.empty() ? "nothing is here" : "nothing is here; " + hint_);
+    Answer answer = refuse_(status::method_not_allowed, "only " + allowed + " is answered here");
     answer.headers.set(beast_http::field::allow, allowed);
     return answer;
 }
@@ -40,7 +40,7 @@ Answer Routes::answer(const Request& request, Ipv4Address peer) const {
     const std::string target = single_slashes(request.target().substr(0, request.target().find('?'))) +
                                std::string{request.target().substr(std::min(request.target().find('?'), request.target().size()))};
     const auto url = boost::urls::parse_origin_form(target);
-    if (url.has_error()) return plain(status::bad_request, "the request's target is no URL path");
+    if (url.has_error()) return refuse_(status::bad_request, "the request's target is no URL path");
     const boost::urls::url_view view = url.value();
     const Asked asked{
         .request = request, .peer = peer, .path = view.path(), .parameter = [view](std::string_view key) -> std::optional<std::string> {

@@ -19,8 +19,12 @@ class Routes {
     void add(beast_http::verb method, std::string path, Handler handler);
     /// Parses the target, finds the handler, and turns what no handler is for into an answer too: 400, 404, 405.
     [[nodiscard]] Answer answer(const Request& request, Ipv4Address peer) const;
-    /// What a wrong path is told.
-    void set_hint(std::string hint) { hint_ = std::move(hint); }
+    using Refuse = Answer (*)(beast_http::status status, std::string text);
+    /// What a wrong path is told, and in which form.
+    void set_hint(std::string hint, Refuse refuse = plain) {
+        hint_ = std::move(hint);
+        refuse_ = refuse;
+    }
 
  private:
     struct Route {
@@ -33,6 +37,7 @@ class Routes {
 
     std::vector<Route> routes_;
     std::string hint_;
+    Refuse refuse_ = plain;
 };
 
 }  // namespace diskless::http

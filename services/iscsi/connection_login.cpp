@@ -14,8 +14,10 @@ namespace {
 
 using wire::LoginStatus;
 
-/// open-iscsi builds its ISIDs from Intel's OUI (type 0, 00 02 3d); firmware uses random numbers or its MAC.
-constexpr std::array open_iscsi_oui = {std::byte{0x00}, std::byte{0x02}, std::byte{0x3d}};
+/// How the ISIDs of operating systems begin: open-iscsi's with Intel's OUI (type 0, 00 02 3d), Windows' with Microsoft's enterprise number
+/// (type 1, 311). Firmware uses random numbers, its MAC, or (iPXE) another number.
+constexpr std::array open_iscsi_isid = {std::byte{0x00}, std::byte{0x02}, std::byte{0x3d}};
+constexpr std::array windows_isid = {std::byte{0x40}, std::byte{0x00}, std::byte{0x01}, std::byte{0x37}};
 
 /// Twice the 128 bits of the shortest algorithm, and short enough for any initiator's buffer.
 constexpr std::size_t challenge_bytes = 32;
@@ -27,7 +29,9 @@ std::string initiator_port(const LoginIdentity& identity) {
 }  // namespace
 
 bool Connection::is_system() const noexcept {
-    return std::ranges::equal(std::span{endpoint_.login()->identity().isid.octets}.first(open_iscsi_oui.size()), open_iscsi_oui);
+    const std::span<const std::byte> isid = endpoint_.login()->identity().isid.octets;
+    return std::ranges::equal(isid.first(open_iscsi_isid.size()), open_iscsi_isid) ||
+           std::ranges::equal(isid.first(windows_isid.size()), windows_isid);
 }
 
 Welcome Connection::admit(const LoginIdentity& identity) {
@@ -102,7 +106,7 @@ asio::awaitable<void> Connection::begin_session() {
     SessionRegistry::Claim claim;
     if (identity.type == SessionType::normal) {
         identity.target_name = admitted_.target.iqn;
-        auto opened = co_await shared_->targets.open(admitted_.target);
+        auto opened = co_await shared_->targets.open(admitted_.target, !is_system());
         if (opened) {
             target_ = std::move(*opened);
         } else {

@@ -25,9 +25,9 @@ class LunProvider {
  public:
     virtual ~LunProvider() = default;
     /// The opened disks of `target`, or what is wrong, for the log. Opening may block: do that elsewhere and come back to the caller's
-    /// executor. Called when the first session of a target logs in, and again when its disks have changed; the devices are released with
-    /// the last session.
-    [[nodiscard]] virtual asio::awaitable<std::expected<std::vector<Lun>, std::string>> open(const TargetRef& target) = 0;
+    /// executor. Called for every login, and again when the disks of a target have changed; the devices are released with the last session.
+    /// `boots`: firmware logs in. Another device than before means another disk.
+    [[nodiscard]] virtual asio::awaitable<std::expected<std::vector<Lun>, std::string>> open(const TargetRef& target, bool boots) = 0;
 };
 
 }  // namespace diskless::iscsi

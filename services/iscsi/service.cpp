@@ -215,10 +215,15 @@ asio::awaitable<void> IscsiService::Impl::refresh() {
     const AccessRules rules{*catalog, shared->addresses, shared->config.target_prefix};
     for (const auto& target : shared->targets.in_use()) {
         auto now = rules.describe(target->iqn());
-        if (!now || now->disks == target->ref().disks) continue;
+        if (!now) continue;
         const std::string failure = co_await shared->targets.refresh(target, *std::move(now));
         if (!failure.empty()) log::error("target.unavailable", "target={} error=\"{}\"", target->iqn(), failure);
     }
+}
+
+void IscsiService::space_is_low() {
+    for (const auto& target : impl_->shared->targets.in_use())
+        target->units().post_to_thin(scsi::asc::thin_provisioning_soft_threshold_reached);
 }
 
 std::vector<boot::SessionInfo> IscsiService::sessions() const { return impl_->shared->sessions.list(); }

@@ -53,6 +53,8 @@ class IscsiService final : public boot::SessionList {
 
     /// After CurrentCatalog::replace(): sessions that are no longer admitted end, changed LUN lists are opened and announced. Any thread.
     void catalog_changed();
+    /// Space runs short: every initiator is told with its next command (thin provisioning soft threshold reached). Any thread.
+    void space_is_low();
     [[nodiscard]] std::vector<boot::SessionInfo> sessions() const override;
     bool drop_session(std::uint16_t tsih) override;
 

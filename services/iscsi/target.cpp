@@ -48,16 +48,16 @@ void OpenTarget::replace(TargetRef ref, const std::vector<Lun>& luns) {
     scsi::LunMap::Units units = units_for(ref, luns);
     {
         const std::lock_guard lock{mutex_};
-        for (auto& unit : units) {
-            const auto of_this_lun = [&](const boot::Disk& disk) { return disk.lun == unit->identity().lun; };
-            const auto before = std::ranges::find_if(ref_.disks, of_this_lun);
-            const auto after = std::ranges::find_if(ref.disks, of_this_lun);
-            if (before == ref_.disks.end() || after == ref.disks.end() || *before != *after) continue;
-            if (auto same = units_.find(unit->identity().lun)) unit = std::move(same);
-        }
         ref_ = std::move(ref);
     }
     units_.replace(std::move(units));
+}
+
+bool OpenTarget::serves(const std::vector<Lun>& luns) {
+    return std::ranges::all_of(luns, [this](const Lun& lun) {
+        const auto unit = units_.find(lun.number);
+        return unit != nullptr && &unit->device() == lun.device.get();
+    });
 }
 
 TargetRegistry::TargetRegistry(const asio::any_io_executor& executor, LunProvider& provider, boot::ReservationStore& reservations)
@@ -70,36 +70,41 @@ scsi::Rest TargetRegistry::rest() const {
     };
 }
 
-asio::awaitable<TargetRegistry::Opened> TargetRegistry::open(TargetRef target) {
-    co_return co_await asio::co_spawn(strand_, open_here(std::move(target)), asio::use_awaitable);
+asio::awaitable<TargetRegistry::Opened> TargetRegistry::open(TargetRef target, bool boots) {
+    co_return co_await asio::co_spawn(strand_, open_here(std::move(target), boots), asio::use_awaitable);
 }
 
-asio::awaitable<TargetRegistry::Opened> TargetRegistry::open_here(TargetRef target) {
+asio::awaitable<TargetRegistry::Opened> TargetRegistry::open_here(TargetRef target, bool boots) {
     const std::string iqn = target.iqn;
     while (opening_.contains(iqn)) {
         const auto ended = opening_[iqn];
         co_await ended->async_wait(nothrow_await);
     }
-    {
-        const std::lock_guard lock{mutex_};
-        if (auto open = targets_[iqn].lock()) co_return open;
-    }
     const auto ended = std::make_shared<asio::steady_timer>(strand_, asio::steady_timer::time_point::max());
     opening_.emplace(iqn, ended);
-    auto luns = co_await open_disks(target);
+    auto luns = co_await open_disks(target, boots);
     opening_.erase(iqn);
     ended->cancel();
     if (!luns) co_return std::unexpected{std::move(luns.error())};
-    auto open = std::make_shared<OpenTarget>(std::move(target), *luns, shelf_);
+    std::shared_ptr<OpenTarget> open;
+    {
+        const std::lock_guard lock{mutex_};
+        open = targets_[iqn].lock();
+    }
+    if (open) {
+        if (!open->serves(*luns)) open->replace(std::move(target), *luns);
+        co_return open;
+    }
+    open = std::make_shared<OpenTarget>(std::move(target), *luns, shelf_);
     const std::lock_guard lock{mutex_};
     std::erase_if(targets_, [](const auto& entry) { return entry.second.expired(); });
     targets_[iqn] = open;
     co_return open;
 }
 
-asio::awaitable<std::expected<std::vector<Lun>, std::string>> TargetRegistry::open_disks(TargetRef target) {
+asio::awaitable<std::expected<std::vector<Lun>, std::string>> TargetRegistry::open_disks(TargetRef target, bool boots) {
     try {
-        co_return co_await provider_.open(target);
+        co_return co_await provider_.open(target, boots);
     } catch (const std::exception& e) {
         co_return std::unexpected{std::string{e.what()}};
     }
@@ -115,9 +120,9 @@ std::vector<std::shared_ptr<OpenTarget>> TargetRegistry::in_use() const {
 }
 
 asio::awaitable<std::string> TargetRegistry::refresh(std::shared_ptr<OpenTarget> target, TargetRef ref) {
-    auto luns = co_await open_disks(ref);
+    auto luns = co_await open_disks(ref, false);
     if (!luns) co_return std::move(luns.error());
-    target->replace(std::move(ref), *luns);
+    if (ref.disks != target->ref().disks || !target->serves(*luns)) target->replace(std::move(ref), *luns);
     co_return std::string{};
 }
 

@@ -43,8 +43,10 @@ class OpenTarget {
     [[nodiscard]] scsi::LunMap& units() noexcept { return units_; }
     [[nodiscard]] TargetRef ref() const;
 
-    /// Other disks than before: units whose disk is the same stay as they are, and every session learns of the change.
+    /// Other disks than before: units whose device is the same stay as they are, and every session learns of the change.
     void replace(TargetRef ref, const std::vector<Lun>& luns);
+    /// Whether these are the devices it has.
+    [[nodiscard]] bool serves(const std::vector<Lun>& luns);
 
  private:
     [[nodiscard]] scsi::LunMap::Units units_for(const TargetRef& ref, const std::vector<Lun>& luns) const;
@@ -60,8 +62,8 @@ class TargetRegistry {
  public:
     TargetRegistry(const asio::any_io_executor& executor, LunProvider& provider, boot::ReservationStore& reservations);
 
-    /// From any strand; two logins at once share one opening. The error is for the log.
-    [[nodiscard]] asio::awaitable<std::expected<std::shared_ptr<OpenTarget>, std::string>> open(TargetRef target);
+    /// For a login, from any strand; two at once share the target. `boots`: it is firmware's. The error is for the log.
+    [[nodiscard]] asio::awaitable<std::expected<std::shared_ptr<OpenTarget>, std::string>> open(TargetRef target, bool boots);
     /// The targets in use now.
     [[nodiscard]] std::vector<std::shared_ptr<OpenTarget>> in_use() const;
     /// Opens what the target has become (see OpenTarget::replace). Nothing changes when that fails; the error is for the log.
@@ -69,9 +71,9 @@ class TargetRegistry {
 
  private:
     using Opened = std::expected<std::shared_ptr<OpenTarget>, std::string>;
-    [[nodiscard]] asio::awaitable<Opened> open_here(TargetRef target);
+    [[nodiscard]] asio::awaitable<Opened> open_here(TargetRef target, bool boots);
     /// The provider's answer; an exception of its becomes one.
-    [[nodiscard]] asio::awaitable<std::expected<std::vector<Lun>, std::string>> open_disks(TargetRef target);
+    [[nodiscard]] asio::awaitable<std::expected<std::vector<Lun>, std::string>> open_disks(TargetRef target, bool boots);
 
     [[nodiscard]] scsi::Rest rest() const;
 

@@ -26,6 +26,10 @@ Started Image::start(IoRequest& request) noexcept {
     }
     Started started{};
     if (start_short(request, started)) return started;
+    {
+        const std::lock_guard lock{mutex_};
+        ++running_;
+    }
     run(request);
     return Started::pending;
 }
@@ -100,7 +104,9 @@ void Image::child_completed(Child& child) noexcept {
 }
 
 void Image::leave(Hold& hold, unsigned epoch) {
-    if (--in_flight_[epoch] == 0 && epoch != epoch_) wake(hold);
+    if (--in_flight_[epoch] != 0) return;
+    idle_.notify_all();
+    if (epoch != epoch_) wake(hold);
 }
 
 void Image::wake(Hold& hold) {
@@ -125,6 +131,10 @@ Job Image::run(IoRequest& request) {
     }
     if (!error && request.force_unit_access && changes_something(request.kind)) error = co_await flush();
     request.error = error;
+    {
+        const std::lock_guard lock{mutex_};
+        if (--running_ == 0) idle_.notify_all();
+    }
     request.completed();
 }
 
@@ -242,6 +252,16 @@ Task<Image::Error> Image::find_extents(IoRequest& request) {
         at += stretch.bytes;
     }
     co_return Error{};
+}
+
+void Image::quiesce() {
+    std::unique_lock lock{mutex_};
+    idle_.wait(lock, [this] { return running_ == 0 && in_flight_[0] + in_flight_[1] == 0 && !checkpointing_; });
+}
+
+bool Image::pristine() const {
+    const std::lock_guard lock{mutex_};
+    return std::ranges::all_of(mapping_.l1(), [](std::uint64_t entry) { return entry == 0; });
 }
 
 Image::Usage Image::usage() const {

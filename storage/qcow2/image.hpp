@@ -13,7 +13,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
+#include <expected>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -37,6 +39,8 @@ struct ImageOptions {
     std::uint32_t logical_block_bytes = 512;
     std::uint32_t physical_block_bytes = 4096;
     bool thin = true;  ///< discard gives space back
+    /// While it is true no new space is taken: what would need some fails with ENOSPC.
+    std::shared_ptr<const std::atomic<bool>> space_is_short;
 };
 
 /// What the name of a backing file means is its opener's to decide, and to refuse: it throws std::runtime_error.
@@ -60,9 +64,22 @@ class Image final : public BlockDevice, private Refcounts::Places {
     [[nodiscard]] const Header& header() const noexcept { return header_; }
     /// Writes what no flush has asked for yet, so that little is to be done after a crash. Returns at once.
     void tidy() noexcept;
+    /// Waits until no request is under way. Nobody may start one meanwhile. Blocks.
+    void quiesce();
+    /// Nobody has written to it since it was made.
+    [[nodiscard]] bool pristine() const;
     /// Makes the disk larger, and says so in the file. Blocks; no request may be under way, and geometry() is right only after opening
     /// anew.
     [[nodiscard]] Error grow(std::uint64_t size_bytes);
+
+    /// The stretch from `at` that this image itself holds or does not hold (then its backing device, if any, shows through). Blocks.
+    struct Own {
+        std::uint64_t bytes = 0;
+        bool held = false;
+    };
+    [[nodiscard]] std::expected<Own, Error> own_at(std::uint64_t at);
+    /// Says in the file that it stands on another one. As grow(): geometry and contents are right after opening anew.
+    [[nodiscard]] Error stand_on(const std::string& backing_name, const std::string& backing_format);
 
     struct Usage {
         std::uint64_t cached_bytes = 0;  ///< of tables, in memory
@@ -90,13 +107,6 @@ class Image final : public BlockDevice, private Refcounts::Places {
         std::uint64_t host = 0;             ///< of `low`
         Run run;                            ///< new clusters; none: the cluster's own place
         bool replaces = false;              ///< the whole cluster moves
-        std::uint64_t settled = 0;          ///< clusters of the run that the tables know
-    };
-    /// A cluster with subclusters whose place is known before any of its data is there: the tables get it with the first of the data.
-    struct Placed {
-        std::uint64_t guest = 0, host = 0;
-        unsigned users = 0;  ///< first writes on their way
-        bool settled = false;
     };
     /// Where to cut punch holes, if nothing is there after the next checkpoint.
     struct Punch {
@@ -130,13 +140,10 @@ class Image final : public BlockDevice, private Refcounts::Places {
     Task<Error> own_table(Hold& hold, std::uint64_t guest, Step& step);
     Task<Error> make_room(Hold& hold, std::uint64_t records, Step& step);
     Task<Error> prepare_space(Hold& hold);
-    [[nodiscard]] Touch plan(std::uint64_t at, std::uint64_t end);
+    [[nodiscard]] Touch plan(std::uint64_t at, std::uint64_t end) const;
     void place(Touch& touch);
-    void leave_places(const Touch& touch);
-    [[nodiscard]] Placed* placed_at(std::uint64_t cluster) noexcept;
-    [[nodiscard]] std::uint64_t place_of(std::uint64_t cluster) noexcept;
     Task<Error> fill(const Touch& touch, std::uint64_t begin, std::span<const iovec> from);
-    Task<Error> settle(Hold& hold, Touch& touch);
+    Task<Error> settle(Hold& hold, const Touch& touch);
     [[nodiscard]] bool is_busy(std::uint64_t from, std::uint64_t until) const noexcept;
     void set(std::uint64_t guest, const Entry& entry);
     void release(const Entry& entry);
@@ -159,6 +166,7 @@ class Image final : public BlockDevice, private Refcounts::Places {
     Task<Error> apply(std::vector<JournalRecord> records, References references);
     Task<Error> learn_space(Hold& hold, const References* truth);
     Task<Error> learn();
+    Task<Error> find_own(std::uint64_t at, Own& own);
 
     [[nodiscard]] unsigned enter() noexcept {
         ++in_flight_[epoch_];
@@ -171,6 +179,7 @@ class Image final : public BlockDevice, private Refcounts::Places {
     const std::shared_ptr<BlockDevice> backing_;
     Header header_;
     Geometry geometry_;
+    const std::shared_ptr<const std::atomic<bool>> space_is_short_;
     const std::uint64_t backing_bytes_;  ///< what of this disk the backing device covers
     std::unique_ptr<Journal> journal_;
 
@@ -182,7 +191,6 @@ class Image final : public BlockDevice, private Refcounts::Places {
     bool learning_space_ = false;
     Error broken_;  ///< set: nothing is written any more
     std::vector<Busy> busy_;
-    std::vector<Placed> placed_;
     std::vector<std::uint64_t> loading_;  ///< slices' places
     std::uint64_t reserved_records_ = 0;
     Waiters changed_;
@@ -193,6 +201,7 @@ class Image final : public BlockDevice, private Refcounts::Places {
     Unpacked last_unpacked_;
 
     std::array<std::uint64_t, 2> in_flight_{};
+    std::uint64_t running_ = 0;  ///< requests that are coroutines
     unsigned epoch_ = 0;
     std::vector<std::unique_ptr<Child>> children_;
     std::vector<Child*> idle_children_;

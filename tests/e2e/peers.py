@@ -60,6 +60,12 @@ class WithServer(unittest.TestCase):
         self.assertEqual(done.returncode, 0, f"{done.args}\n{done.stdout}{done.stderr}{self.lab.server_report()}")
         return done.stdout
 
+    def diskless_command(self, *words: str | Path) -> list[str | Path]:
+        return [Path(DISKLESSD).with_name("diskless"), "--socket", self.scenario.data_dir / "api.sock", *words]
+
+    def diskless(self, *words: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.diskless_command(*words), capture_output=True, text=True, check=False, timeout=timeout)
+
 
 class Dhcp(WithServer):
     def udhcpc(self, host: Host, *more: str) -> subprocess.CompletedProcess[str]:
@@ -221,10 +227,6 @@ initiators = ["*"]
         other.set_address("192.168.77.50")
         self.assertNotEqual(other.run(["iscsi-inq", "-i", own, self.url(target="desk-01")]).returncode, 0)
         self.lab.wait_for_log(r"session\.refused", 5)
-
-    def diskless(self, *words: str) -> subprocess.CompletedProcess[str]:
-        program = Path(DISKLESSD).with_name("diskless")
-        return subprocess.run([program, "--socket", self.scenario.data_dir / "api.sock", *words], capture_output=True, text=True, check=False, timeout=20)
 
     def test_the_command_line_lists_and_drops_sessions(self) -> None:
         host = self.host()

@@ -25,7 +25,7 @@ class Declared:
 
     name: str
     number: int  # the last byte of its MAC, its UUID and its address
-    disk: Path
+    disk: Path | None  # none: its disks are in `keys`
     boot: str = "sanboot"
     keys: str = ""  # further lines of its table
 
@@ -52,8 +52,9 @@ class Declared:
             f'mac = "{self.mac}"',
             f'address = "{self.address}"',
             f'boot = "{self.boot}"',
-            f'disks = [ {{ lun = 0, file = "{self.disk}" }} ]',
         ]
+        if self.disk is not None:
+            lines.append(f'disks = [ {{ lun = 0, file = "{self.disk}" }} ]')
         if self.boot == "kernel":
             lines.append('cmdline = "root=LABEL=root ro ip=dhcp {iscsi} console=ttyS0,115200 net.ifnames=0 panic=10 init=/sbin/diskless-demo"')
         return "\n".join([*lines, self.keys]) + "\n"
@@ -76,6 +77,12 @@ class Scenario:
 
     def add(self, name: str, number: int, boot: str = "sanboot", disk: Path | None = None) -> Declared:
         client = Declared(name, number, disk or self.new_disk(name), boot)
+        self.clients.append(client)
+        return client
+
+    def add_with_disks(self, name: str, number: int, disks: str, boot: str = "sanboot") -> Declared:
+        """A client with these disks, as the configuration writes them."""
+        client = Declared(name, number, None, boot, keys=f"disks = [ {disks} ]")
         self.clients.append(client)
         return client
 

@@ -3,6 +3,7 @@
 
 #include <boost/json/fwd.hpp>
 
+#include "boot/image.hpp"
 #include "boot/session.hpp"
 #include "services/http/routes.hpp"
 #include "services/http/service.hpp"
@@ -20,7 +21,13 @@ namespace diskless::http {
 [[nodiscard]] Routes::Handler sessions_handler(const boot::SessionList& list);
 [[nodiscard]] Routes::Handler drop_session_handler(boot::SessionList& list);
 
+/// Images: GET, POST and DELETE below /api/v1/images and /api/v1/imports. `images` waits for disks, so it is asked on `thread`; both
+/// outlive them.
+void add_image_routes(Routes& routes, boot::ImageControl& images, asio::any_io_executor thread);
+
 [[nodiscard]] Answer json_answer(const boost::json::object& body);
+/// {"error": "what is wrong; what to do"}
+[[nodiscard]] Answer error_answer(beast_http::status status, std::string text);
 
 /// Tells the observer what a machine fetched, if we know the machine.
 void observe_fetch(const Deps& deps, Ipv4Address peer, boot::Step step, std::string detail);

@@ -48,8 +48,9 @@ Routes::Handler drop_session_handler(boot::SessionList& list) {
         std::uint16_t tsih = 0;
         const auto [end, ec] = std::from_chars(number.data(), number.data() + number.size(), tsih);
         if (ec != std::errc{} || end != number.data() + number.size())
-            return plain(beast_http::status::bad_request, "a session is named by its TSIH, a number; GET /api/v1/sessions lists them");
-        if (!list.drop_session(tsih)) return plain(beast_http::status::not_found, "there is no such session");
+            return error_answer(beast_http::status::bad_request,
+                                "a session is named by its TSIH, a number; GET /api/v1/sessions lists them");
+        if (!list.drop_session(tsih)) return error_answer(beast_http::status::not_found, "there is no such session");
         return json_answer({{"dropped", tsih}});
     };
 }

@@ -13,6 +13,12 @@ Answer json_answer(const boost::json::object& body) {
     return answer;
 }
 
+Answer error_answer(beast_http::status status, std::string text) {
+    Answer answer = json_answer({{"error", std::move(text)}});
+    answer.status = status;
+    return answer;
+}
+
 Routes::Handler health_handler(const std::string& version) {
     return [version, started = std::chrono::steady_clock::now()](const Asked&) {
         const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started).count();

@@ -133,6 +133,12 @@ void LunMap::detach(const ITNexus& nexus) {
     for (const auto& unit : units_) unit->detach(nexus);
 }
 
+void LunMap::post_to_thin(std::uint16_t asc_ascq) {
+    for (const auto& unit : units()) {
+        if (unit->device().geometry().can_discard) unit->attentions().post_to_others(nullptr, asc_ascq);
+    }
+}
+
 void LunMap::replace(Units units) {
     sort_by_lun(units);
     const std::lock_guard lock{mutex_};

@@ -31,6 +31,8 @@ class LunMap {
     [[nodiscard]] Units units() const;
     [[nodiscard]] std::shared_ptr<LogicalUnit> find(std::uint64_t lun) const;
 
+    /// To every nexus of every thinly provisioned unit.
+    void post_to_thin(std::uint16_t asc_ascq);
     /// False: no such LUN.
     bool reset_unit(std::uint64_t lun);
     void reset_all();

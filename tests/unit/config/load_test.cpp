@@ -86,6 +86,15 @@ std::string whole_file(const std::filesystem::path& path) {
 
 }  // namespace
 
+TEST_CASE("an image without a file is one whose versions are imported") {
+    const Config config = parse(
+        "[[image]]\nname = \"debian-12\"\n[[client]]\nname = \"a\"\nmac = \"52:54:00:12:34:01\"\n"
+        "disks = [ { lun = 0, image = \"debian-12@2\" } ]\n",
+        "/etc/diskless/diskless.toml");
+    REQUIRE(config.declared.images.size() == 1);
+    CHECK(config.declared.images[0] == boot::Image{"debian-12", "", true});
+}
+
 TEST_CASE("the contract's sample loads, every value where it belongs") {
     const Sandbox sandbox;
     sandbox.file("data/images/debian-12.qcow2");

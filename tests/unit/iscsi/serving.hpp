@@ -25,7 +25,7 @@ inline constexpr std::string_view prefix = "iqn.2026-11.lan.test";
 /// Gives every LUN 16 MiB of memory, the same every time it is asked.
 class MemoryLuns : public iscsi::LunProvider {
  public:
-    asio::awaitable<std::expected<std::vector<iscsi::Lun>, std::string>> open(const iscsi::TargetRef& target) override {
+    asio::awaitable<std::expected<std::vector<iscsi::Lun>, std::string>> open(const iscsi::TargetRef& target, bool /*boots*/) override {
         const std::lock_guard lock{mutex_};
         ++openings;
         if (broken) co_return std::unexpected{std::string{"disk is broken"}};

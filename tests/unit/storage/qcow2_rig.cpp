@@ -262,7 +262,7 @@ void Rig::check_sound(BlockDevice& below, Image& opened) const {
         CHECK_MESSAGE(wanted == 1, "cluster ", cluster, " is used ", wanted, " times");
         const std::uint64_t block = (*table)[cluster / layout.counts_per_block];
         std::vector<std::byte> bytes(layout.cluster_bytes);
-        REQUIRE_MESSAGE(block != 0, "nothing counts cluster ", cluster);
+        REQUIRE_MESSAGE(block != 0, "cluster ", cluster, " of ", references->end(), " has no refcount block");
         REQUIRE_FALSE(read_now(below, block, bytes));
         const auto count = load_count(bytes, cluster % layout.counts_per_block, layout.refcount_bits);
         if (count != 1) FAIL_CHECK("cluster ", cluster, " is counted ", count, " times");
