@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "cli/command.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/import_watch.hpp"
 #include "cli/print.hpp"
@@ -54,15 +55,7 @@ int wrong_usage(std::string_view what) {
     return exit_wrong_input;
 }
 
-/// What no name has is percent-encoded (RFC 3986 2.1), for the server to say what is wrong with it.
-std::string path_of(std::string_view name) {
-    std::string path = "/api/v1/images/";
-    for (const char c : name) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-        path += plain ? std::string{c} : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-    return path;
-}
+std::string path_of(std::string_view name) { return "/api/v1/images/" + encoded(name); }
 
 /// "NAME@3", or "NAME" "3".
 struct Reference {
@@ -189,18 +182,9 @@ int print_image_help() {
 
 int images(const ApiClient& api, const Words& given, bool as_json) {
     ImportOptions import_options;
-    Words words;
     const options::options_description shown = described(import_options);
-    options::options_description all;
-    all.add(shown).add_options()("words", options::value(&words));
-    options::positional_options_description positions;
-    positions.add("words", -1);
-    options::variables_map map;
-    options::store(options::command_line_parser(given).options(all).positional(positions).run(), map);
-    options::notify(map);
-
-    const std::string verb = words.empty() ? "list" : words.front();
-    if (!words.empty()) words.erase(words.begin());
+    const auto [given_verb, words] = parse_command(given, shown);
+    const std::string verb = given_verb.empty() ? "list" : given_verb;
     const auto takes = [&](std::string_view name, std::size_t least, std::size_t most) {
         return verb == name && words.size() >= least && words.size() <= most;
     };

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/disks.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/images.hpp"
 #include "cli/sessions.hpp"
@@ -20,6 +21,7 @@ constexpr const char* usage = R"(diskless - asks and steers a running disklessd
   diskless sessions              the machines that are logged in to their disks
   diskless sessions drop TSIH    end one of them; it may log in again
   diskless image …               golden images and their versions; see diskless image --help
+  diskless disk …                what clients have: reset, snapshot, publish and more; see diskless disk --help
 
 )";
 
@@ -42,17 +44,19 @@ int run(int argc, char** argv) {
         std::cout << "diskless " << diskless::version << '\n';
         return cli::exit_ok;
     }
-    const bool asks_for_image = !words.empty() && words.front() == "image";
-    if (given.contains("help") && asks_for_image) return cli::print_image_help();
+    const std::string command = words.empty() ? std::string{} : words.front();
+    if (given.contains("help") && command == "image") return cli::print_image_help();
+    if (given.contains("help") && command == "disk") return cli::print_disk_help();
     if (given.contains("help") || words.empty()) {
         (given.contains("help") ? std::cout : std::cerr) << usage << shown;
         return given.contains("help") ? cli::exit_ok : cli::exit_wrong_input;
     }
     const cli::ApiClient api{socket};
     const std::vector<std::string> rest{words.begin() + 1, words.end()};
-    if (words.front() == "sessions") return cli::sessions(api, rest, as_json);
-    if (asks_for_image) return cli::images(api, rest, as_json);
-    std::cerr << "diskless: there is no command '" << words.front() << "'; see diskless --help\n";
+    if (command == "sessions") return cli::sessions(api, rest, as_json);
+    if (command == "image") return cli::images(api, rest, as_json);
+    if (command == "disk") return cli::disks(api, rest, as_json);
+    std::cerr << "diskless: there is no command '" << command << "'; see diskless --help\n";
     return cli::exit_wrong_input;
 }
 

@@ -47,9 +47,11 @@ std::shared_ptr<storage::BlockDevice> DiskFiles::open_raw(const fs::path& path, 
                              backend_);
 }
 
-std::shared_ptr<storage::BlockDevice> DiskFiles::open_shared(const Base& base, const Look& look) { return open_shared(base, look, 0); }
+std::shared_ptr<storage::BlockDevice> DiskFiles::open_shared(const Base& base, const Look& look, const fs::path& outside) {
+    return open_shared(base, look, outside, 0);
+}
 
-std::shared_ptr<storage::BlockDevice> DiskFiles::open_shared(const Base& base, const Look& look, unsigned depth) {
+std::shared_ptr<storage::BlockDevice> DiskFiles::open_shared(const Base& base, const Look& look, const fs::path& outside, unsigned depth) {
     if (depth > max_depth)
         throw std::runtime_error{fmt::format("disk {}: it stands on more than {} others", base.path.string(), max_depth)};
     const std::lock_guard lock{mutex_};
@@ -65,7 +67,7 @@ std::shared_ptr<storage::BlockDevice> DiskFiles::open_shared(const Base& base, c
              .logical_block_bytes = look.block_bytes,
              .physical_block_bytes = look.physical_block_bytes,
              .thin = look.thin},
-            [&](const std::string& name, const std::string& format) { return open_backing(path, name, format, {}, depth + 1); });
+            [&](const std::string& name, const std::string& format) { return open_backing(path, name, format, outside, depth + 1); });
     } else {
         device = storage::open_raw(path,
                                    {.read_only = true,
@@ -80,7 +82,7 @@ std::shared_ptr<storage::BlockDevice> DiskFiles::open_shared(const Base& base, c
 }
 
 std::shared_ptr<storage::BlockDevice> DiskFiles::open_backing(const fs::path& of, const std::string& name, const std::string& format,
-                                                              const fs::path& allowed, unsigned depth) {
+                                                              const fs::path& outside, unsigned depth) {
     const auto refuse = [&](std::string_view why) {
         throw std::runtime_error{fmt::format("disk {}: its backing file \"{}\" {}", of.string(), name, why)};
     };
@@ -88,13 +90,13 @@ std::shared_ptr<storage::BlockDevice> DiskFiles::open_backing(const fs::path& of
     if (!known)
         refuse(format.empty() ? "is of no stated format; state it: qemu-img rebase -u -F raw|qcow2 -b FILE" : "is neither raw nor qcow2");
     const fs::path path = fs::weakly_canonical(of.parent_path() / name);
-    if (path != fs::weakly_canonical(allowed) && !lies_in(path, data_dir_ / "images") && !lies_in(path, data_dir_ / "disks") &&
+    if (path != fs::weakly_canonical(outside) && !lies_in(path, data_dir_ / "images") && !lies_in(path, data_dir_ / "disks") &&
         !lies_in(path, of.parent_path()))
         refuse("lies outside the folder of images; it is not read");
-    return open_shared({.path = path, .format = *known}, {}, depth);
+    return open_shared({.path = path, .format = *known}, {}, outside, depth);
 }
 
-std::shared_ptr<storage::qcow2::Image> DiskFiles::open_overlay(const fs::path& path, const Look& look, const fs::path& base) {
+std::shared_ptr<storage::qcow2::Image> DiskFiles::open_overlay(const fs::path& path, const Look& look, const fs::path& outside) {
     return storage::qcow2::Image::open(
         file(path, look, false),
         {.cache = tables_,
@@ -103,7 +105,7 @@ std::shared_ptr<storage::qcow2::Image> DiskFiles::open_overlay(const fs::path& p
          .physical_block_bytes = look.physical_block_bytes,
          .thin = look.thin,
          .space_is_short = space_is_short_},
-        [&](const std::string& name, const std::string& format) { return open_backing(path, name, format, base, 1); });
+        [&](const std::string& name, const std::string& format) { return open_backing(path, name, format, outside, 1); });
 }
 
 void DiskFiles::create_overlay(const fs::path& path, std::uint64_t size_bytes, const Base* base) {

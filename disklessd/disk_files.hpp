@@ -34,13 +34,15 @@ class DiskFiles {
 
     // All of these block, and throw std::runtime_error with one clear line.
 
-    /// Read-only, and the same device for all who ask for it: one descriptor, one set of tables, one copy in the page cache.
-    [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_shared(const Base& base, const Look& look);
+    /// Read-only, and the same device for all who ask for it: one descriptor, one set of tables, one copy in the page cache. `outside`: a
+    /// file outside our folders that its chain may end in.
+    [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_shared(const Base& base, const Look& look,
+                                                                    const std::filesystem::path& outside = {});
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_raw(const std::filesystem::path& path, const Look& look,
                                                                  std::uint64_t create_bytes);
-    /// A qcow2 file that is written, with its journal beside it. `base`: a file outside our folders that it may stand on.
+    /// A qcow2 file that is written, with its journal beside it. `outside` as above.
     [[nodiscard]] std::shared_ptr<storage::qcow2::Image> open_overlay(const std::filesystem::path& path, const Look& look,
-                                                                      const std::filesystem::path& base = {});
+                                                                      const std::filesystem::path& outside = {});
     /// A new one, whole or not at all. `base`: none makes a blank disk. The file takes the place of one that is there.
     void create_overlay(const std::filesystem::path& path, std::uint64_t size_bytes, const Base* base);
     /// With its journal. What is not there is no error.
@@ -54,9 +56,10 @@ class DiskFiles {
  private:
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> file(const std::filesystem::path& path, const Look& look, bool read_only);
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_backing(const std::filesystem::path& of, const std::string& name,
-                                                                     const std::string& format, const std::filesystem::path& allowed,
+                                                                     const std::string& format, const std::filesystem::path& outside,
                                                                      unsigned depth);
-    [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_shared(const Base& base, const Look& look, unsigned depth);
+    [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_shared(const Base& base, const Look& look,
+                                                                    const std::filesystem::path& outside, unsigned depth);
 
     const std::filesystem::path data_dir_;
     const std::shared_ptr<storage::Backend> backend_;

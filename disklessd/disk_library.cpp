@@ -28,8 +28,8 @@ boot::Instant now() { return std::chrono::floor<std::chrono::milliseconds>(std::
 }  // namespace
 
 DiskLibrary::DiskLibrary(fs::path data_dir, std::shared_ptr<storage::Backend> backend, ImageLibrary& images, boot::DiskStore& store,
-                         std::function<void()> changed)
-    : data_dir_{std::move(data_dir)}, files_{data_dir_, std::move(backend)}, images_{images}, store_{store}, changed_{std::move(changed)} {}
+                         Hooks hooks)
+    : data_dir_{std::move(data_dir)}, files_{data_dir_, std::move(backend)}, images_{images}, store_{store}, hooks_{std::move(hooks)} {}
 
 DiskLibrary::~DiskLibrary() {
     worker_.join();
@@ -186,17 +186,18 @@ std::shared_ptr<storage::BlockDevice> DiskLibrary::open_overlay(const Key& key, 
         log::warn("disk.missing", "disk={} effect=\"it begins anew\"", place.record->file.string());
         place.record.reset();
     }
-    if (place.record && !place.overlay) open_file(key, place);
+    if (place.record && !place.overlay) open_file(place);
     if (boots && must_begin_anew(place)) begin_anew(key, place);
     if (!place.record) make(key, place);
-    if (!place.overlay) open_file(key, place);
+    if (!place.overlay) open_file(place);
     return lend(key, place);
 }
 
-DiskFiles::Base DiskLibrary::base_of(const DiskRecord& record) const {
+fs::path DiskLibrary::image_path_of(const DiskRecord& record) const {
+    if (record.image.empty()) return {};
     const auto version = images_.resolve(fmt::format("{}@{}", record.image, record.version));
     if (!version) throw std::runtime_error{version.error()};
-    return {.path = version->path, .format = version->format};
+    return version->path;
 }
 
 void DiskLibrary::make(const Key& key, Place& place) {
@@ -225,8 +226,8 @@ void DiskLibrary::make(const Key& key, Place& place) {
     place.record = std::move(record);
 }
 
-void DiskLibrary::open_file(const Key& key, Place& place) {
-    const fs::path base = place.record->image.empty() ? fs::path{} : base_of(*place.record).path;
+void DiskLibrary::open_file(Place& place) {
+    const fs::path base = image_path_of(*place.record);
     const fs::path path = under_data_dir(place.record->file);
     auto image = files_.open_overlay(path, DiskFiles::Look::of(place.disk), base);
     // A blank disk that was declared larger since.
@@ -241,7 +242,6 @@ void DiskLibrary::open_file(const Key& key, Place& place) {
     place.image = image;
     place.overlay = std::move(overlay);
     place.lent.reset();
-    (void)key;
 }
 
 // To a session: when the last of them is gone the disk is closed, on a thread that may wait for it.
@@ -290,6 +290,9 @@ void DiskLibrary::drop_snapshots(const Key& key, const std::function<bool(const 
 }
 
 void DiskLibrary::tidy() {
+    // Whoever works on files is the only one who holds them.
+    const std::unique_lock working{working_, std::try_to_lock};
+    if (!working) return;
     std::vector<std::shared_ptr<storage::qcow2::Image>> open;
     {
         const std::lock_guard lock{mutex_};
@@ -298,8 +301,6 @@ void DiskLibrary::tidy() {
         }
     }
     for (const auto& image : open) image->tidy();
-    // The last share of one that was closed meanwhile must not go here.
-    asio::post(worker_, [open = std::move(open)] {});
 }
 
 void DiskLibrary::set_space_short(bool disks_refused, bool writes_refused) {

@@ -31,9 +31,14 @@ struct OpenDisk {
 
 class DiskLibrary final : public boot::DiskControl {
  public:
-    /// `changed`: the disks of an owner are other ones than they were; called from any thread.
+    /// Called from any thread.
+    struct Hooks {
+        std::function<void()> changed;  ///< the disks of an owner are other ones than they were
+        /// Whoever uses the disks of `owner` and does not answer has gone.
+        std::function<void(const std::string& owner, std::chrono::milliseconds patience)> probe;
+    };
     DiskLibrary(std::filesystem::path data_dir, std::shared_ptr<storage::Backend> backend, ImageLibrary& images, boot::DiskStore& store,
-                std::function<void()> changed);
+                Hooks hooks);
     /// What is open is closed: after the last session.
     ~DiskLibrary() override;
     DiskLibrary(const DiskLibrary&) = delete;
@@ -87,30 +92,34 @@ class DiskLibrary final : public boot::DiskControl {
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_kept(const boot::Disk& disk);
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_overlay(const Key& key, Place& place, bool boots);
     void make(const Key& key, Place& place);
-    void open_file(const Key& key, Place& place);
+    void open_file(Place& place);
     void close(Place& place);
     [[nodiscard]] bool boot_expected(std::string_view name);
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> lend(const Key& key, Place& place);
     void returned(const Key& key, std::shared_ptr<storage::SwitchDevice> device);
     [[nodiscard]] bool must_begin_anew(const Place& place) const;
     [[nodiscard]] std::expected<ImageFile, std::string> wanted_version(const boot::Disk& disk) const;
-    [[nodiscard]] DiskFiles::Base base_of(const boot::DiskRecord& record) const;
+    /// Of the version it stands on; empty: on none.
+    [[nodiscard]] std::filesystem::path image_path_of(const boot::DiskRecord& record) const;
     [[nodiscard]] std::filesystem::path path_of(const Key& key, std::string_view snapshot = {}) const;
     [[nodiscard]] std::filesystem::path under_data_dir(const std::filesystem::path& path) const;
     [[nodiscard]] boot::DiskStatus status_of(const Key& key, const Place& place) const;
     [[nodiscard]] boot::DiskStatus with_snapshots(boot::DiskStatus status) const;
+    /// Waits for a machine that was just switched off, and for its disk to be closed. Not on the worker's thread.
+    void let_go(const Key& key);
+    [[nodiscard]] bool in_use(const Key& key) const;
     Place* no_longer_busy(const Key& key);
     /// The place for an order, or why there is none; `idle`: nobody may use it.
     [[nodiscard]] boot::OrRefusal<Place*> place_for(const Key& key, bool idle);
     void begin_anew(const Key& key, Place& place);
     void drop_snapshots(const Key& key, const std::function<bool(const boot::SnapshotRecord&)>& which);
-    void freeze(const Key& key, Place& place, const std::filesystem::path& to);
+    void freeze(Place& place, const std::filesystem::path& to);
 
     const std::filesystem::path data_dir_;
     DiskFiles files_;
     ImageLibrary& images_;
     boot::DiskStore& store_;
-    std::function<void()> changed_;
+    const Hooks hooks_;
     std::atomic<bool> disks_refused_{false};
     std::mutex working_;        ///< files are made, opened, closed by one at a time; taken before mutex_
     mutable std::mutex mutex_;  ///< of what follows

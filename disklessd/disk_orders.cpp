@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <future>
 #include <stdexcept>
+#include <thread>
 
 #include "common/log.hpp"
 #include "common/text.hpp"
@@ -27,6 +29,9 @@ using boot::SnapshotRecord;
 using Kind = boot::Refusal::Kind;
 
 constexpr std::uint64_t stat_block_bytes = 512;
+/// For a machine that uses a disk to show that it is there.
+constexpr std::chrono::seconds probe_patience{3};
+constexpr std::chrono::milliseconds look_again{50};
 
 boot::Instant now() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
 
@@ -34,6 +39,11 @@ std::unexpected<Refusal> refuse(Kind kind, std::string text) { return std::unexp
 
 std::unexpected<Refusal> no_such_disk(std::string_view owner, unsigned lun) {
     return refuse(Kind::not_found, fmt::format("{} has no disk at LUN {}; diskless disk list shows what there is", escaped(owner), lun));
+}
+
+std::unexpected<Refusal> no_such_snapshot(const std::pair<std::string, std::uint16_t>& disk, std::string_view name) {
+    return refuse(Kind::not_found, fmt::format("{} lun {} has no snapshot {}; diskless disk show {} lists them", disk.first, disk.second,
+                                               escaped(name), disk.first));
 }
 
 std::uint64_t stored_bytes(const fs::path& file) noexcept {
@@ -137,6 +147,23 @@ OrRefusal<DiskLibrary::Place*> DiskLibrary::place_for(const Key& key, bool idle)
     return &place;
 }
 
+bool DiskLibrary::in_use(const Key& key) const {
+    const std::lock_guard lock{mutex_};
+    const auto place = places_.find(key);
+    return place != places_.end() && !place->second.lent.expired();
+}
+
+void DiskLibrary::let_go(const Key& key) {
+    if (in_use(key)) {
+        hooks_.probe(key.first, probe_patience);
+        const auto until = std::chrono::steady_clock::now() + 2 * probe_patience;
+        while (in_use(key) && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(look_again);
+    }
+    std::promise<void> closed;
+    asio::post(worker_, [&closed] { closed.set_value(); });
+    closed.get_future().wait();
+}
+
 OrRefusal<DiskStatus> DiskLibrary::create(const std::string& owner, std::uint16_t lun) {
     Order order{*this};
     return order.run([&]() -> OrRefusal<DiskStatus> {
@@ -151,6 +178,7 @@ OrRefusal<DiskStatus> DiskLibrary::create(const std::string& owner, std::uint16_
 }
 
 OrRefusal<DiskStatus> DiskLibrary::reset(const std::string& owner, std::uint16_t lun, bool force) {
+    if (!force) let_go({owner, lun});
     OrRefusal<DiskStatus> answer;
     {
         Order order{*this};
@@ -162,11 +190,12 @@ OrRefusal<DiskStatus> DiskLibrary::reset(const std::string& owner, std::uint16_t
             return with_snapshots(status_of(key, **place));
         });
     }
-    if (answer) changed_();
+    if (answer) hooks_.changed();
     return answer;
 }
 
 OrRefusal<DiskStatus> DiskLibrary::edit(const std::string& owner, std::uint16_t lun) {
+    let_go({owner, lun});
     Order order{*this};
     return order.run([&]() -> OrRefusal<DiskStatus> {
         const Key key{owner, lun};
@@ -183,6 +212,7 @@ OrRefusal<DiskStatus> DiskLibrary::edit(const std::string& owner, std::uint16_t 
 }
 
 OrRefusal<DiskStatus> DiskLibrary::resize(const std::string& owner, std::uint16_t lun, std::uint64_t size_bytes) {
+    let_go({owner, lun});
     Order order{*this};
     return order.run([&]() -> OrRefusal<DiskStatus> {
         const Key key{owner, lun};
@@ -196,7 +226,7 @@ OrRefusal<DiskStatus> DiskLibrary::resize(const std::string& owner, std::uint16_
         if (disk.disk.mode == DiskMode::ephemeral && disk.record->mode == DiskMode::ephemeral)
             return refuse(Kind::conflict,
                           "an ephemeral disk is as large as its image at every boot; resize the image's disk while it is edited");
-        if (!disk.overlay) open_file(key, disk);
+        if (!disk.overlay) open_file(disk);
         const auto image = disk.image.lock();
         if (const auto error = image->grow(size_bytes)) throw std::runtime_error{error.message()};
         disk.record->size_bytes = size_bytes;
@@ -207,11 +237,11 @@ OrRefusal<DiskStatus> DiskLibrary::resize(const std::string& owner, std::uint16_
 }
 
 // The disk's file becomes `to`, and the disk goes on in a new file that stands on it. Open or not, used or not.
-void DiskLibrary::freeze(const Key& key, Place& place, const fs::path& to) {
+void DiskLibrary::freeze(Place& place, const fs::path& to) {
     const fs::path path = under_data_dir(place.record->file);
     const auto look = DiskFiles::Look::of(place.disk);
-    const fs::path base = place.record->image.empty() ? fs::path{} : base_of(*place.record).path;
-    if (!place.overlay) open_file(key, place);
+    const fs::path image_path = image_path_of(*place.record);
+    if (!place.overlay) open_file(place);
     std::string failure;
     std::shared_ptr<storage::qcow2::Image> fresh;
     place.overlay->replace([&](std::shared_ptr<storage::BlockDevice> old) -> std::shared_ptr<storage::BlockDevice> {
@@ -230,7 +260,7 @@ void DiskLibrary::freeze(const Key& key, Place& place, const fs::path& to) {
         } catch (const std::exception& e) {
             failure = e.what();
         }
-        return fresh = files_.open_overlay(path, look, base);
+        return fresh = files_.open_overlay(path, look, image_path);
     });
     {
         const std::lock_guard lock{mutex_};
@@ -255,7 +285,7 @@ OrRefusal<DiskStatus> DiskLibrary::snapshot(const std::string& owner, std::uint1
         }
         if (!disk.record) make(key, disk);
         const fs::path file = path_of(key, name);
-        freeze(key, disk, file);
+        freeze(disk, file);
         store_.put(SnapshotRecord{.owner = owner, .lun = lun, .name = name, .file = fs::relative(file, data_dir_), .created = now()});
         log::info("disk.snapshot", "disk={} name={}", disk.record->file.string(), name);
         if (disk.lent.expired()) close(disk);
@@ -264,6 +294,7 @@ OrRefusal<DiskStatus> DiskLibrary::snapshot(const std::string& owner, std::uint1
 }
 
 OrRefusal<DiskStatus> DiskLibrary::revert(const std::string& owner, std::uint16_t lun, const std::string& name, bool force) {
+    if (!force) let_go({owner, lun});
     OrRefusal<DiskStatus> answer;
     {
         Order order{*this};
@@ -274,12 +305,10 @@ OrRefusal<DiskStatus> DiskLibrary::revert(const std::string& owner, std::uint16_
             Place& disk = **place;
             const auto snapshots = store_.snapshots(owner, lun);
             const auto wanted = std::ranges::find(snapshots, name, &SnapshotRecord::name);
-            if (wanted == snapshots.end())
-                return refuse(Kind::not_found, fmt::format("{} lun {} has no snapshot {}; diskless disk show {} lists them", owner, lun,
-                                                           escaped(name), owner));
+            if (wanted == snapshots.end()) return no_such_snapshot(key, name);
             close(disk);
             const DiskFiles::Base base{.path = under_data_dir(wanted->file), .format = boot::DiskFormat::qcow2};
-            const std::uint64_t size_bytes = files_.open_shared(base, {})->geometry().size_bytes;
+            const std::uint64_t size_bytes = files_.open_shared(base, {}, image_path_of(*disk.record))->geometry().size_bytes;
             files_.create_overlay(under_data_dir(disk.record->file), size_bytes, &base);
             drop_snapshots(key, [&](const SnapshotRecord& other) { return other.created > wanted->created; });
             disk.record->size_bytes = size_bytes;
@@ -288,41 +317,56 @@ OrRefusal<DiskStatus> DiskLibrary::revert(const std::string& owner, std::uint16_
             return with_snapshots(status_of(key, disk));
         });
     }
-    if (answer) changed_();
+    if (answer) hooks_.changed();
     return answer;
 }
 
 OrRefusal<DiskStatus> DiskLibrary::remove_snapshot(const std::string& owner, std::uint16_t lun, const std::string& name) {
+    const Key key{owner, lun};
+    let_go(key);
+    fs::path above, below, image_path;
+    {
+        Order order{*this};
+        auto begun = order.run([&]() -> OrRefusal<bool> {
+            const auto place = place_for(key, true);
+            if (!place) return std::unexpected{place.error()};
+            Place& disk = **place;
+            auto snapshots = store_.snapshots(owner, lun);
+            std::ranges::sort(snapshots, {}, &SnapshotRecord::created);
+            const auto wanted = std::ranges::find(snapshots, name, &SnapshotRecord::name);
+            if (wanted == snapshots.end()) return no_such_snapshot(key, name);
+            const auto next = std::next(wanted);
+            above = under_data_dir(next == snapshots.end() ? disk.record->file : next->file);
+            below = under_data_dir(wanted->file);
+            image_path = image_path_of(*disk.record);
+            close(disk);
+            disk.busy = fmt::format("{} lun {}: its snapshot {} is being merged; wait for it", owner, lun, name);
+            return true;
+        });
+        if (!begun) return std::unexpected{begun.error()};
+    }
+    // As long as it takes to copy what the snapshot holds; everybody else goes on meanwhile.
+    std::string failure;
+    try {
+        const auto upper = files_.open_overlay(above, {}, image_path);
+        const auto lower = std::dynamic_pointer_cast<storage::qcow2::Image>(
+            files_.open_shared({.path = below, .format = boot::DiskFormat::qcow2}, {}, image_path));
+        merge(*lower, *upper);
+        sync_or_throw(*upper);
+        if (const auto error = upper->stand_on(lower->header().backing_name, lower->header().backing_format))
+            throw std::runtime_error{error.message()};
+    } catch (const std::exception& e) {
+        failure = e.what();
+    }
     Order order{*this};
     return order.run([&]() -> OrRefusal<DiskStatus> {
-        const Key key{owner, lun};
-        const auto place = place_for(key, true);
-        if (!place) return std::unexpected{place.error()};
-        Place& disk = **place;
-        auto snapshots = store_.snapshots(owner, lun);
-        std::ranges::sort(snapshots, {}, &SnapshotRecord::created);
-        const auto wanted = std::ranges::find(snapshots, name, &SnapshotRecord::name);
-        if (wanted == snapshots.end())
-            return refuse(Kind::not_found,
-                          fmt::format("{} lun {} has no snapshot {}; diskless disk show {} lists them", owner, lun, escaped(name), owner));
-        close(disk);
-        const auto next = std::next(wanted);
-        const fs::path above = under_data_dir(next == snapshots.end() ? disk.record->file : next->file);
-        const fs::path below = under_data_dir(wanted->file);
-        const fs::path base = disk.record->image.empty() ? fs::path{} : base_of(*disk.record).path;
-        {
-            const auto upper = files_.open_overlay(above, {}, base);
-            const auto lower = std::dynamic_pointer_cast<storage::qcow2::Image>(
-                files_.open_shared({.path = below, .format = boot::DiskFormat::qcow2}, {}));
-            merge(*lower, *upper);
-            sync_or_throw(*upper);
-            if (const auto error = upper->stand_on(lower->header().backing_name, lower->header().backing_format))
-                throw std::runtime_error{error.message()};
-        }
+        const Place* place = no_longer_busy(key);
+        if (!failure.empty()) return refuse(Kind::failed, failure);
         store_.remove_snapshot(owner, lun, name);
         DiskFiles::remove(below);
-        log::info("disk.snapshot_merged", "disk={} name={}", disk.record->file.string(), name);
-        return with_snapshots(status_of(key, disk));
+        log::info("disk.snapshot_merged", "disk=\"{} lun {}\" name={}", owner, lun, name);
+        if (place == nullptr) return no_such_disk(owner, lun);
+        return with_snapshots(status_of(key, *place));
     });
 }
 
@@ -336,6 +380,7 @@ DiskLibrary::Place* DiskLibrary::no_longer_busy(const Key& key) {
 }
 
 OrRefusal<unsigned> DiskLibrary::publish(const std::string& owner, std::uint16_t lun, const std::string& description) {
+    let_go({owner, lun});
     const Key key{owner, lun};
     Place* place = nullptr;
     std::shared_ptr<storage::BlockDevice> source;
@@ -354,7 +399,8 @@ OrRefusal<unsigned> DiskLibrary::publish(const std::string& owner, std::uint16_t
                                 lun, owner));
             image = place->record->image;
             close(*place);
-            source = files_.open_shared({.path = under_data_dir(place->record->file), .format = boot::DiskFormat::qcow2}, {});
+            source = files_.open_shared({.path = under_data_dir(place->record->file), .format = boot::DiskFormat::qcow2}, {},
+                                        image_path_of(*place->record));
             version.number = images_.reserve_number(image);
             place->busy = fmt::format("{} lun {} is being published as {}@{}; wait for it", owner, lun, image, version.number);
             return version.number;
@@ -394,6 +440,7 @@ OrRefusal<unsigned> DiskLibrary::publish(const std::string& owner, std::uint16_t
 
 OrRefusal<std::uint64_t> DiskLibrary::export_disk(const std::string& owner, std::uint16_t lun, const std::string& snapshot,
                                                   const fs::path& to, boot::DiskFormat format) {
+    if (snapshot.empty()) let_go({owner, lun});
     std::shared_ptr<storage::BlockDevice> source;
     {
         Order order{*this};
@@ -408,14 +455,14 @@ OrRefusal<std::uint64_t> DiskLibrary::export_disk(const std::string& owner, std:
             if (!snapshot.empty()) {
                 const auto snapshots = store_.snapshots(owner, lun);
                 const auto wanted = std::ranges::find(snapshots, snapshot, &SnapshotRecord::name);
-                if (wanted == snapshots.end())
-                    return refuse(Kind::not_found, fmt::format("{} lun {} has no snapshot {}", owner, lun, escaped(snapshot)));
+                if (wanted == snapshots.end()) return no_such_snapshot({owner, lun}, snapshot);
                 file = wanted->file;
             } else {
                 close(*place);
                 place->busy = fmt::format("{} lun {} is being exported; wait for it", owner, lun);
             }
-            source = files_.open_shared({.path = under_data_dir(file), .format = boot::DiskFormat::qcow2}, {});
+            source =
+                files_.open_shared({.path = under_data_dir(file), .format = boot::DiskFormat::qcow2}, {}, image_path_of(*place->record));
             return source->geometry().size_bytes;
         });
         if (!begun) return begun;

@@ -206,10 +206,18 @@ Server::Parts::Parts(config::Config configuration)
       secrets{config.secrets},
       recorder{[this](MacAddress mac, const boot::BootTimeline& timeline) { boots.keep(mac, timeline); }},
       images{config.server.data_dir, image_store, disk_store},
-      disks{config.server.data_dir, storage::make_backend(config.server.io, config.server.storage_threads), images, disk_store,
-            [this] {
-                if (iscsi) iscsi->catalog_changed();
-            }},
+      disks{config.server.data_dir,
+            storage::make_backend(config.server.io, config.server.storage_threads),
+            images,
+            disk_store,
+            {.changed =
+                 [this] {
+                     if (iscsi) iscsi->catalog_changed();
+                 },
+             .probe =
+                 [this](const std::string& owner, std::chrono::milliseconds patience) {
+                     if (iscsi) iscsi->probe(owner, patience);
+                 }}},
       luns{disks},
       watch{recorder, catalog, disks},
       tftp_files{config.tftp.root},
@@ -300,6 +308,7 @@ void Server::Parts::make_services() {
                                        .counters = counters,
                                        .sessions = iscsi ? &*iscsi : nullptr,
                                        .images = &images,
+                                       .disks = &disks,
                                        .version = std::string{version}});
 }
 

@@ -1,15 +1,24 @@
 #include "storage/switch.hpp"
 
+#include <cerrno>
 #include <thread>
 #include <utility>
 
 namespace diskless::storage {
+namespace {
+
+Started fail(IoRequest& request) noexcept {
+    request.error = {EIO, boost::system::system_category()};
+    return Started::completed;
+}
+
+}  // namespace
 
 Started SwitchDevice::start(IoRequest& request) noexcept {
     while (true) {
         inside_.fetch_add(1);
         if (!closed_.load()) {
-            const Started started = now_->start(request);
+            const Started started = now_ ? now_->start(request) : fail(request);
             inside_.fetch_sub(1);
             return started;
         }
@@ -25,9 +34,9 @@ void SwitchDevice::replace(const std::function<std::shared_ptr<BlockDevice>(std:
     closed_ = true;
     while (inside_.load() != 0) std::this_thread::yield();
     try {
-        reopen(change(now_));
+        reopen(change(std::move(now_)));
     } catch (...) {
-        reopen(now_);
+        reopen(nullptr);
         throw;
     }
 }

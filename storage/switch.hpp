@@ -19,8 +19,9 @@ class SwitchDevice final : public BlockDevice {
     [[nodiscard]] std::string_view name() const noexcept override { return name_; }
     [[nodiscard]] Started start(IoRequest& request) noexcept override;
 
-    /// Requests wait, `change` gets the old device, which nobody starts anything on any more, waits for what is under way there, and
-    /// returns the new one. When it throws, everything stays as it was. Blocks; one at a time.
+    /// Requests wait, `change` gets this switch's share of the old device, which nobody starts anything on any more, waits for what is
+    /// under way there, and returns the new one. When it throws there is no device any more, and every request fails with EIO. Blocks; one
+    /// at a time.
     void replace(const std::function<std::shared_ptr<BlockDevice>(std::shared_ptr<BlockDevice> old)>& change);
 
  private:

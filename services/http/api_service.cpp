@@ -40,7 +40,9 @@ class ApiService::Worker {
         routes_.set_hint("the API begins with /api/v1/", error_answer);
         routes_.add("/healthz", health_handler(deps.version));
         routes_.add("/metrics", metrics_handler(deps.counters));
-        if (deps.images != nullptr) add_image_routes(routes_, *deps.images, slow_.get_executor());
+        const Threads threads{.slow = slow_.get_executor(), .copying = copying_.get_executor()};
+        if (deps.images != nullptr) add_image_routes(routes_, *deps.images, threads);
+        if (deps.disks != nullptr) add_disk_routes(routes_, *deps.disks, threads);
         if (deps.sessions == nullptr) return;
         routes_.add("/api/v1/sessions", sessions_handler(*deps.sessions));
         routes_.add(beast_http::verb::delete_, "/api/v1/sessions/", drop_session_handler(*deps.sessions));
@@ -80,7 +82,7 @@ class ApiService::Worker {
     Routes routes_;
     Listener listener_;
     fs::path socket_;
-    asio::thread_pool slow_{1};  // what waits for disks
+    asio::thread_pool slow_{1}, copying_{1};  // what waits for disks, and what copies them
 };
 
 ApiService::ApiService(const Deps& deps) : worker_{std::make_unique<Worker>(deps)} {}

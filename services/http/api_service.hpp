@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "boot/image.hpp"
+#include "boot/disk.hpp"
 #include "boot/session.hpp"
 #include "common/counters.hpp"
 #include "common/lanes.hpp"
@@ -20,6 +20,7 @@ class ApiService {
         CounterRegistry& counters;
         boot::SessionList* sessions = nullptr;  ///< nullptr: iSCSI is off
         boot::ImageControl* images = nullptr;   ///< nullptr: there are none
+        boot::DiskControl* disks = nullptr;     ///< nullptr: there are none
         std::string version;
     };
 

@@ -279,13 +279,13 @@ void Connection::stop() {
     });
 }
 
-void Connection::probe() {
-    asio::post(strand_, [self = shared_from_this()] {
+void Connection::probe(std::chrono::milliseconds patience) {
+    asio::post(strand_, [self = shared_from_this(), patience] {
         Session* session = self->endpoint_.session();
         if (session == nullptr || !self->socket_.is_open()) return;
-        self->set_user_timeout(self->shared_->config.probe_timeout);
+        self->set_user_timeout(patience);
         self->last_ping_ = Clock::now();
-        self->probe_until_ = self->last_ping_ + 2 * self->shared_->config.probe_timeout;
+        self->probe_until_ = self->last_ping_ + 2 * patience;
         session->ping();
         self->settle();
     });

@@ -41,7 +41,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     /// The service stops: what is in flight ends, nothing new begins.
     void stop();
     /// Is anybody there? The kernel ends the connection when not even an acknowledgement comes back in time.
-    void probe();
+    void probe(std::chrono::milliseconds patience);
     /// Looks after timeouts; called about once a second.
     void sweep();
     /// Aborts the tasks of a reset that another session asked for; `done` is released when the last of them has ended.

@@ -148,7 +148,7 @@ asio::awaitable<void> Connection::begin_session() {
                   target_ ? target_->iqn() : "discovery", peer_, print_isid(identity.isid), tsih_);
         if (target_) observe(is_system() ? boot::Step::system_login : boot::Step::login);
         // A machine that was switched off and on again looks just like this: the kernel finds out whether its old self is still there.
-        for (const auto& sibling : claim.siblings) sibling->probe();
+        for (const auto& sibling : claim.siblings) sibling->probe(shared_->config.probe_timeout);
     }
     settle();
 }

@@ -226,6 +226,14 @@ void IscsiService::space_is_low() {
         target->units().post_to_thin(scsi::asc::thin_provisioning_soft_threshold_reached);
 }
 
+void IscsiService::probe(std::string_view name, std::chrono::milliseconds patience) {
+    const std::string iqn = fmt::format("{}:{}", impl_->shared->config.target_prefix, name);
+    for (const boot::SessionInfo& session : sessions()) {
+        if (session.target != iqn) continue;
+        if (const auto connection = impl_->shared->sessions.find(session.tsih)) connection->probe(patience);
+    }
+}
+
 std::vector<boot::SessionInfo> IscsiService::sessions() const { return impl_->shared->sessions.list(); }
 
 bool IscsiService::drop_session(std::uint16_t tsih) {

@@ -55,6 +55,8 @@ class IscsiService final : public boot::SessionList {
     void catalog_changed();
     /// Space runs short: every initiator is told with its next command (thin provisioning soft threshold reached). Any thread.
     void space_is_low();
+    /// Sessions of the target called `name` end where the machine has gone without a word. Any thread.
+    void probe(std::string_view name, std::chrono::milliseconds patience);
     [[nodiscard]] std::vector<boot::SessionInfo> sessions() const override;
     bool drop_session(std::uint16_t tsih) override;
 

@@ -3,7 +3,7 @@
 
 #include <boost/json/fwd.hpp>
 
-#include "boot/image.hpp"
+#include "boot/disk.hpp"
 #include "boot/session.hpp"
 #include "services/http/routes.hpp"
 #include "services/http/service.hpp"
@@ -21,9 +21,15 @@ namespace diskless::http {
 [[nodiscard]] Routes::Handler sessions_handler(const boot::SessionList& list);
 [[nodiscard]] Routes::Handler drop_session_handler(boot::SessionList& list);
 
-/// Images: GET, POST and DELETE below /api/v1/images and /api/v1/imports. `images` waits for disks, so it is asked on `thread`; both
-/// outlive them.
-void add_image_routes(Routes& routes, boot::ImageControl& images, asio::any_io_executor thread);
+/// Where work that waits is done.
+struct Threads {
+    asio::any_io_executor slow;     ///< moments
+    asio::any_io_executor copying;  ///< as long as copying a disk takes
+};
+/// Images: GET, POST and DELETE below /api/v1/images and /api/v1/imports. `images` outlives them.
+void add_image_routes(Routes& routes, boot::ImageControl& images, const Threads& threads);
+/// Disks: GET and POST below /api/v1/disks. `disks` outlives them.
+void add_disk_routes(Routes& routes, boot::DiskControl& disks, const Threads& threads);
 
 [[nodiscard]] Answer json_answer(const boost::json::object& body);
 /// {"error": "what is wrong; what to do"}
