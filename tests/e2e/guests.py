@@ -10,8 +10,6 @@ import dataclasses
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import time
 import unittest
@@ -21,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from boot import BOOT_S, POWER_OFF_S, machine_of  # noqa: E402
+from guest_disk import disk_with  # noqa: E402
 from lab import SERVER_ADDRESS, Lab  # noqa: E402
 from scenario import DISKLESSD, PREFIX, Scenario  # noqa: E402
 from setup_menu import BOOT_MENU, DOWN, ENTER, SPACE, SetupMenu  # noqa: E402
@@ -28,23 +27,6 @@ from setup_menu import BOOT_MENU, DOWN, ENTER, SPACE, SetupMenu  # noqa: E402
 FIO_SECONDS = int(os.environ.get("FIO_SECONDS", "300"))
 PATIENCE_S = 600  # of the guest's kernel: a machine whose disk stalls for a minute is slow, not wrong
 USER, SECRET, SERVER_SECRET = "anna", "the-secret-of-anna", "what-the-server-says"
-
-
-def disk_with(directory: Path, programs: list[str], script: str) -> Path:
-    """A file system with the programs, their libraries in /lib, and the script as /run."""
-    tree = directory / "tools"
-    (tree / "lib").mkdir(parents=True)
-    for program in programs:
-        path = shutil.which(program)
-        assert path is not None, f"{program} is not installed"
-        shutil.copy(path, tree)
-        for library in re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", path], check=True, capture_output=True, text=True).stdout):
-            shutil.copy(library, tree / "lib")
-    (tree / "run").write_text(script)
-    (tree / "run").chmod(0o755)
-    image = directory / "tools.img"
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, image, "160M"], check=True, capture_output=True)
-    return image
 
 
 class WithGuest(unittest.TestCase):
@@ -104,7 +86,7 @@ echo "guest: fio has verified everything"
                                f'initiators = ["*"]\nchap = ["{USER}"]\n')
         client = self.scenario.add("desk-01", 1)
         self.lab.start_server(self.scenario.config())
-        tools = disk_with(self.lab.directory, ["fio"], self.SCRIPT)
+        tools = disk_with(self.lab.directory, self.SCRIPT, ["fio"])
         drive = ("-drive", f"if=virtio,format=raw,readonly=on,file={tools}")
         with self.lab.boot(machine_of(client, job="run", extra=drive)) as machine:
             machine.wait_for(r"^guest: logged in, /dev/sd[a-z]+$", BOOT_S)

@@ -1,4 +1,5 @@
-"""What scripts/demo shows: one machine boots from disklessd, says so itself, and the server tells the timeline of that boot."""
+"""What scripts/demo shows: one machine boots from disklessd, says so itself, and the server tells the timeline of that boot; or with
+--clients N several machines with one image."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from demo_clients import Demo  # noqa: E402
 from lab import Client, Lab, LabError, Machine, kvm_works  # noqa: E402
 from scenario import DISKLESSD, Scenario  # noqa: E402
 
@@ -50,7 +52,7 @@ def console_by_hand(machine: Machine) -> None:
         termios.tcsetattr(keyboard, termios.TCSADRAIN, saved)
 
 
-def main(arguments: list[str]) -> int:
+def one_machine(arguments: list[str]) -> int:
     way = next((argument for argument in arguments if argument in WAYS), "--bios")
     login = "--login" in arguments
     with Lab(DISKLESSD) as lab:
@@ -75,6 +77,13 @@ def main(arguments: list[str]) -> int:
             else:
                 machine.wait_for_power_off(60)
         return lab.stop_server()
+
+
+def main(arguments: list[str]) -> int:
+    if "--clients" not in arguments:
+        return one_machine(arguments)
+    with Lab(DISKLESSD) as lab:
+        return Demo(lab, int(arguments[arguments.index("--clients") + 1])).run()
 
 
 if __name__ == "__main__":
