@@ -38,7 +38,7 @@ def hello_package(directory: Path) -> Path:
 class Demo:
     def __init__(self, lab: Lab, number: int) -> None:
         self.lab = lab
-        self.scenario = Scenario(lab)
+        self.scenario = Scenario(lab, extra=f'[[image]]\nname = "{IMAGE}"\n')
         modes = ["persistent", *["ephemeral"] * (number - 1)]
         self.desks = [
             self.scenario.add_with_disks(f"desk-{i:02}", i, f'{{ lun = 0, image = "{IMAGE}", mode = "{mode}" }}') for i, mode in enumerate(modes, 1)
@@ -82,7 +82,6 @@ class Demo:
     def run(self) -> int:
         persistent, *ephemeral = self.desks
         editor = ephemeral[-1]
-        # No image yet, so nobody could boot: disklessd says so and starts.
         self.lab.start_server(self.scenario.config())
         self.diskless("image", "import", IMAGE, DEMO_IMAGE / "disk.img", "--description", "as it was installed")
 
