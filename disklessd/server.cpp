@@ -342,7 +342,10 @@ asio::awaitable<void> Server::Parts::look_after_disks() {
 
 void Server::Parts::look_at_space() {
     std::error_code failed;
-    const auto found = std::filesystem::space(config.server.data_dir, failed);
+    // Where what clients write lies.
+    const auto disks_folder = config.server.data_dir / "disks";
+    const bool has_disks = std::filesystem::exists(disks_folder, failed);
+    const auto found = std::filesystem::space(has_disks ? disks_folder : config.server.data_dir, failed);
     if (failed) return;
     const SpaceLevel before = std::exchange(space, next_level(space, {found.capacity, found.available}));
     if (space == before) return;

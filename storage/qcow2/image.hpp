@@ -107,6 +107,13 @@ class Image final : public BlockDevice, private Refcounts::Places {
         std::uint64_t host = 0;             ///< of `low`
         Run run;                            ///< new clusters; none: the cluster's own place
         bool replaces = false;              ///< the whole cluster moves
+        std::uint64_t settled = 0;          ///< clusters of the run that the tables know
+    };
+    /// A cluster with subclusters whose place is known before any of its data is there: the tables get it with the first of the data.
+    struct Placed {
+        std::uint64_t guest = 0, host = 0;
+        unsigned users = 0;  ///< first writes on their way
+        bool settled = false;
     };
     /// Where to cut punch holes, if nothing is there after the next checkpoint.
     struct Punch {
@@ -140,10 +147,13 @@ class Image final : public BlockDevice, private Refcounts::Places {
     Task<Error> own_table(Hold& hold, std::uint64_t guest, Step& step);
     Task<Error> make_room(Hold& hold, std::uint64_t records, Step& step);
     Task<Error> prepare_space(Hold& hold);
-    [[nodiscard]] Touch plan(std::uint64_t at, std::uint64_t end) const;
+    [[nodiscard]] Touch plan(std::uint64_t at, std::uint64_t end);
     void place(Touch& touch);
+    void leave_places(const Touch& touch);
+    [[nodiscard]] Placed* placed_at(std::uint64_t cluster) noexcept;
+    [[nodiscard]] std::uint64_t place_of(std::uint64_t cluster) noexcept;
     Task<Error> fill(const Touch& touch, std::uint64_t begin, std::span<const iovec> from);
-    Task<Error> settle(Hold& hold, const Touch& touch);
+    Task<Error> settle(Hold& hold, Touch& touch);
     [[nodiscard]] bool is_busy(std::uint64_t from, std::uint64_t until) const noexcept;
     void set(std::uint64_t guest, const Entry& entry);
     void release(const Entry& entry);
@@ -191,6 +201,7 @@ class Image final : public BlockDevice, private Refcounts::Places {
     bool learning_space_ = false;
     Error broken_;  ///< set: nothing is written any more
     std::vector<Busy> busy_;
+    std::vector<Placed> placed_;
     std::vector<std::uint64_t> loading_;  ///< slices' places
     std::uint64_t reserved_records_ = 0;
     Waiters changed_;

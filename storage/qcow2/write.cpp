@@ -72,8 +72,20 @@ Task<Image::Error> Image::write(std::uint64_t begin, std::uint64_t bytes, std::s
     co_return Error{};
 }
 
+Image::Placed* Image::placed_at(std::uint64_t cluster) noexcept {
+    const auto found = std::ranges::find(placed_, cluster, &Placed::guest);
+    return found == placed_.end() ? nullptr : &*found;
+}
+
+// Where a cluster lies or is going to; 0: nowhere.
+std::uint64_t Image::place_of(std::uint64_t cluster) noexcept {
+    if (const std::uint64_t host = mapping_.entry(cluster).host(); host != 0) return host;
+    const Placed* placed = placed_at(cluster);
+    return placed == nullptr ? 0 : placed->host;
+}
+
 // How far a first write at `at` goes in one piece: over the rest of a cluster that has its place, or over clusters that have none.
-Image::Touch Image::plan(std::uint64_t at, std::uint64_t end) const {
+Image::Touch Image::plan(std::uint64_t at, std::uint64_t end) {
     const Layout& layout = mapping_.layout();
     const Entry entry = mapping_.entry(at);
     const std::uint64_t cluster = at - layout.in_cluster(at);
@@ -84,12 +96,12 @@ Image::Touch Image::plan(std::uint64_t at, std::uint64_t end) const {
         touch.high = cluster + layout.cluster_bytes;
         return touch;
     }
-    if (entry.host() == 0) {
+    if (place_of(cluster) == 0) {
         const std::uint64_t table_end = (at / layout.l2_reach() + 1) * layout.l2_reach();
         const std::uint64_t limit = std::min({end, table_end, cluster + std::max(max_run_bytes, layout.cluster_bytes)});
         while (touch.until < limit && mapping_.loaded(touch.until)) {
             const Entry next = mapping_.entry(touch.until);
-            if (next.is_compressed() || next.host() != 0) break;
+            if (next.is_compressed() || place_of(touch.until) != 0) break;
             touch.until = std::min(limit, touch.until + layout.cluster_bytes);
         }
     }
@@ -108,20 +120,32 @@ Image::Touch Image::plan(std::uint64_t at, std::uint64_t end) const {
 void Image::place(Touch& touch) {
     const Layout& layout = mapping_.layout();
     const std::uint64_t first = touch.low - layout.in_cluster(touch.low);
-    const Entry entry = mapping_.entry(first);
-    if (!touch.replaces && entry.host() != 0) {
-        touch.host = entry.host() + layout.in_cluster(touch.low);
+    if (const std::uint64_t host = place_of(first); !touch.replaces && host != 0) {
+        touch.host = host + layout.in_cluster(touch.low);
+        if (Placed* placed = placed_at(first)) ++placed->users;
         return;
     }
     touch.run = space_.allocate((touch.high - first + layout.cluster_bytes - 1) >> layout.cluster_bits);
     if (const std::uint64_t reach = first + (touch.run.count << layout.cluster_bits); touch.high > reach) touch.high = touch.until = reach;
     touch.host = (touch.run.first << layout.cluster_bits) + layout.in_cluster(touch.low);
     if (layout.subclusters == 1 || touch.replaces) return;
-    // Others may write the cluster's other subclusters meanwhile: the place is known at once, the contents as they come.
-    for (std::uint64_t i = 0; i < touch.run.count; ++i) {
-        const std::uint64_t cluster = first + (i << layout.cluster_bits);
-        mapping_.set(cluster,
-                     {.word = ((touch.run.first + i) << layout.cluster_bits) | Entry::copied, .bitmap = mapping_.entry(cluster).bitmap});
+    // Others may write the clusters' other subclusters meanwhile.
+    for (std::uint64_t i = 0; i < touch.run.count; ++i)
+        placed_.push_back({.guest = first + (i << layout.cluster_bits), .host = (touch.run.first + i) << layout.cluster_bits, .users = 1});
+}
+
+// A first write has ended. A place that nothing was written to is given back.
+void Image::leave_places(const Touch& touch) {
+    const Layout& layout = mapping_.layout();
+    if (layout.subclusters == 1 || touch.replaces) {
+        if (touch.settled < touch.run.count) space_.release({touch.run.first + touch.settled, touch.run.count - touch.settled});
+        return;
+    }
+    for (std::uint64_t cluster = touch.low - layout.in_cluster(touch.low); cluster < touch.high; cluster += layout.cluster_bytes) {
+        Placed* placed = placed_at(cluster);
+        if (placed == nullptr || --placed->users != 0) continue;
+        if (!placed->settled) space_.release({placed->host >> layout.cluster_bits, 1});
+        placed_.erase(placed_.begin() + (placed - placed_.data()));
     }
 }
 
@@ -147,7 +171,7 @@ Task<Image::Error> Image::touch(Hold& hold, std::uint64_t begin, std::uint64_t& 
     Error error = co_await fill(touch, begin, from);
     hold.lock();
     if (!error) error = co_await settle(hold, touch);
-    if (error && touch.run.count != 0 && (layout.subclusters == 1 || touch.replaces)) space_.release(touch.run);
+    leave_places(touch);
     reserved_records_ -= records;
     busy_.erase(std::ranges::find_if(busy_, [&](const Busy& b) { return b.first == busy.first && b.last == busy.last; }));
     at = touch.until;
@@ -173,7 +197,7 @@ Task<Image::Error> Image::fill(const Touch& touch, std::uint64_t begin, std::spa
 }
 
 // The data has its place: says so in the tables.
-Task<Image::Error> Image::settle(Hold& hold, const Touch& touch) {
+Task<Image::Error> Image::settle(Hold& hold, Touch& touch) {
     const Layout& layout = mapping_.layout();
     for (std::uint64_t at = touch.low; at < touch.high;) {
         const std::uint64_t cluster = at - layout.in_cluster(at);
@@ -188,6 +212,10 @@ Task<Image::Error> Image::settle(Hold& hold, const Touch& touch) {
             entry.word = (host & ~(layout.cluster_bytes - 1)) | Entry::copied;
             if (touch.run.count == 0) entry.word = before.host() | Entry::copied;  // a zero cluster that kept its place
         }
+        if (Placed* placed = placed_at(cluster); placed != nullptr && !touch.replaces) {
+            entry.word = placed->host | Entry::copied;
+            placed->settled = true;
+        }
         if (layout.subclusters != 1) {
             const std::uint64_t now =
                 touch.replaces ? all_subclusters : bits(layout.subcluster_index(at), layout.subcluster_index(until - 1));
@@ -195,6 +223,7 @@ Task<Image::Error> Image::settle(Hold& hold, const Touch& touch) {
         }
         set(cluster, entry);
         if (touch.replaces) release(before);
+        if (touch.run.count != 0) ++touch.settled;
         at = until;
     }
     co_return Error{};
