@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "storage/io/thread_pool.hpp"
 
@@ -26,8 +27,11 @@ class Uring final : public Backend {
     [[nodiscard]] std::string_view name() const noexcept override { return "uring"; }
 
  private:
-    [[nodiscard]] bool queue(const RawFile& file, IoRequest& request) noexcept;
+    [[nodiscard]] bool queue(IoRequest& request) noexcept;
+    [[nodiscard]] io_uring_sqe* enqueue(IoRequest& request) noexcept;
     void reap() noexcept;
+    [[nodiscard]] bool reap_some() noexcept;
+    void submit_deferred() noexcept;
     void finish(IoRequest& request, int result) noexcept;
 
     std::shared_ptr<ThreadPool> fallback_;
@@ -35,6 +39,8 @@ class Uring final : public Backend {
     std::mutex submission_;
     // The kernel carries a request from submit() to the reaper, which no memory model sees: this counter is the order between the two.
     std::atomic<std::uint64_t> submissions_{0};
+    /// What is started while completions are told, by those who are told: goes to the kernel in one call. Only the reaper's.
+    std::vector<IoRequest*> deferred_;
     std::thread reaper_;
 };
 

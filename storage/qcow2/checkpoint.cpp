@@ -7,7 +7,7 @@
 namespace diskless::storage::qcow2 {
 namespace {
 
-constexpr std::uint64_t many_dirty_slices = 256;
+constexpr std::uint64_t many_dirty_slices = 1024;
 constexpr std::uint64_t too_many_dirty_slices = 4096;
 constexpr std::uint64_t many_released_bytes = std::uint64_t{256} << 20;
 
@@ -29,7 +29,7 @@ bool Image::metadata_clean() const noexcept {
 }
 
 bool Image::much_is_dirty() const noexcept {
-    return mapping_.dirty_slices() > many_dirty_slices || (journal_ && !journal_->has_room(Journal::records_per_half / 2)) ||
+    return mapping_.dirty_slices() > many_dirty_slices || (journal_ && journal_->used() > Journal::max_records / 2) ||
            space_.released_clusters() << mapping_.layout().cluster_bits > many_released_bytes;
 }
 

@@ -2,6 +2,7 @@
 // it whole, for the kernel keeps the pages; after a power cut it means nothing and is ignored: what no flush has covered may be lost then.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -22,7 +23,7 @@ struct JournalRecord {
 /// does nothing until clear_old(): the old half is still needed.
 class Journal {
  public:
-    static constexpr std::uint64_t records_per_half = 2048;
+    static constexpr std::uint64_t max_records = 65536;  ///< of a half: a file of 4 MiB at most, of 68 KiB at first
 
     /// Opens or makes the file. Throws std::runtime_error.
     Journal(const std::filesystem::path& path, std::uint64_t cluster_bytes);
@@ -37,9 +38,10 @@ class Journal {
 
     /// From here on it is ours, and empty.
     void begin() noexcept;
-    [[nodiscard]] bool has_room(std::uint64_t records) const noexcept { return used_ + records <= records_per_half; }
+    /// Makes it, if need be: the file grows. False: a checkpoint is due, or the file system is full.
+    [[nodiscard]] bool has_room(std::uint64_t records) noexcept { return used_ + records <= room_[half_] || grow(used_ + records); }
     /// The caller has made sure of room.
-    void append(std::uint64_t guest, const Entry& entry) noexcept;
+    void append(std::uint64_t guest, const Entry& entry);
     [[nodiscard]] std::uint64_t used() const noexcept { return used_; }
     void flip() noexcept;
     void clear_old() noexcept;
@@ -48,13 +50,21 @@ class Journal {
 
  private:
     struct File;
+    [[nodiscard]] bool grow(std::uint64_t records) noexcept;
+    [[nodiscard]] std::uint32_t& latest(std::uint64_t guest) noexcept;
+    void make_latest_larger();
+
     std::string path_;
     std::uint64_t cluster_bytes_;
+    int fd_ = -1;
     File* file_ = nullptr;
+    std::array<std::uint64_t, 2> room_{};  ///< records of each half that have their place on the disk
     bool was_closed_ = true;
     bool old_needed_ = false;
     unsigned half_ = 0;
     std::uint64_t used_ = 0;
+    /// By cluster: the last record of this half that says something of it, plus one. Clusters that meet at one place push each other out.
+    std::vector<std::uint32_t> latest_;
 };
 
 }  // namespace diskless::storage::qcow2

@@ -1,5 +1,6 @@
 #include "storage/qcow2/references.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "storage/blocking.hpp"
@@ -96,6 +97,7 @@ std::expected<std::vector<InnerSnapshot>, std::string> read_snapshots(BlockDevic
 }
 
 void References::add(Run run) {
+    if (run.count != 0) end_ = std::max(end_, run.end());
     for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) {
         auto& chunk = chunks_[cluster / chunk_clusters];
         chunk.resize(chunk_clusters);
@@ -106,15 +108,6 @@ void References::add(Run run) {
 std::uint64_t References::to(std::uint64_t cluster) const noexcept {
     const auto chunk = chunks_.find(cluster / chunk_clusters);
     return chunk == chunks_.end() ? 0 : chunk->second[cluster % chunk_clusters];
-}
-
-std::uint64_t References::end() const noexcept {
-    if (chunks_.empty()) return 0;
-    const auto& [number, counts] = *chunks_.rbegin();
-    for (std::uint64_t i = chunk_clusters; i > 0; --i) {
-        if (counts[i - 1] != 0) return number * chunk_clusters + i;
-    }
-    return number * chunk_clusters;
 }
 
 std::expected<References, std::string> References::walk(BlockDevice& file, const Header& header, std::span<const std::uint64_t> l1,

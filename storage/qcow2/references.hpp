@@ -25,11 +25,12 @@ class References {
     void add(Run run);
     [[nodiscard]] std::uint64_t to(std::uint64_t cluster) const noexcept;
     /// One past the last cluster that anybody points to.
-    [[nodiscard]] std::uint64_t end() const noexcept;
+    [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
 
  private:
     static constexpr std::uint64_t chunk_clusters = 4096;
     std::map<std::uint64_t, std::vector<std::uint32_t>> chunks_;
+    std::uint64_t end_ = 0;
 };
 
 /// Snapshots of the image itself: where their first-level tables are.
