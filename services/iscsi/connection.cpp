@@ -284,11 +284,24 @@ void Connection::probe(std::chrono::milliseconds patience) {
         Session* session = self->endpoint_.session();
         if (session == nullptr || !self->socket_.is_open()) return;
         self->set_user_timeout(patience);
-        self->last_ping_ = Clock::now();
-        self->probe_until_ = self->last_ping_ + 2 * patience;
+        self->probed_ = self->last_ping_ = Clock::now();
+        self->probe_patience_ = patience;
         session->ping();
         self->settle();
     });
+}
+
+// TCP's own timeout speaks only when it retransmits, and between two retransmissions to a machine that has been silent before the probe
+// there may be minutes.
+void Connection::judge_probe(Clock::time_point now) {
+    if (probed_ == Clock::time_point{} || now - probed_ < probe_patience_) return;
+    tcp_info info{};
+    socklen_t bytes = sizeof info;
+    const bool known = ::getsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0;
+    if (known && info.tcpi_unacked != 0 && std::chrono::milliseconds{info.tcpi_last_ack_recv} > now - probed_) return lose("silent");
+    if (now - probed_ < 2 * probe_patience_) return;
+    probed_ = {};
+    set_user_timeout(shared_->config.session_timeout);
 }
 
 void Connection::sweep() {
@@ -301,10 +314,7 @@ void Connection::sweep() {
             return self->settle();
         }
         self->account();
-        if (self->probe_until_ != Clock::time_point{} && now > self->probe_until_) {
-            self->probe_until_ = {};
-            self->set_user_timeout(self->shared_->config.session_timeout);
-        }
+        self->judge_probe(now);
         // Others wait for memory that this peer holds by neither sending nor taking anything.
         if (self->shared_->buffers.somebody_waits() && session->holds_memory_idly() &&
             now - self->last_progress_ > self->shared_->config.probe_timeout) {

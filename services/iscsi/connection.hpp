@@ -64,6 +64,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     [[nodiscard]] bool over();
     void prepare_socket();
     void set_user_timeout(std::chrono::milliseconds timeout);
+    void judge_probe(Clock::time_point now);
     /// After something happened outside the loop: send what it produced, and let the loop see.
     void settle();
     void lose(std::string_view why);
@@ -131,7 +132,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     Clock::time_point last_received_ = accepted_;
     Clock::time_point last_progress_ = accepted_;  // received, or able to send again
     Clock::time_point last_ping_ = accepted_;
-    Clock::time_point probe_until_{};
+    Clock::time_point probed_{};  ///< the epoch: nobody asks whether the peer is there
+    std::chrono::milliseconds probe_patience_{};
     std::vector<LunAccount> lun_accounts_;  // parallel to Session::lun_statistics()
     std::uint64_t counted_commands_ = 0, counted_reads_ = 0, counted_writes_ = 0;
 };
