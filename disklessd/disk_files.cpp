@@ -12,6 +12,7 @@
 #include "disklessd/importing/disk_file.hpp"
 #include "storage/qcow2/create.hpp"
 #include "storage/raw.hpp"
+#include "storage/watched.hpp"
 
 namespace diskless {
 namespace {
@@ -56,12 +57,12 @@ std::shared_ptr<storage::BlockDevice> DiskFiles::open_shared(const Base& base, c
         throw std::runtime_error{fmt::format("disk {}: it stands on more than {} others", base.path.string(), max_depth)};
     const std::lock_guard lock{mutex_};
     const fs::path path = fs::weakly_canonical(base.path);
-    std::weak_ptr<storage::BlockDevice>& shared = shared_[path];
-    if (auto device = shared.lock()) return device;
+    Shared& shared = shared_[path];
+    if (auto device = shared.device.lock()) return device;
     std::shared_ptr<storage::BlockDevice> device;
     if (base.format == boot::DiskFormat::qcow2) {
         device = storage::qcow2::Image::open(
-            file(path, look, true),
+            watched(file(path, look, true), shared),
             {.read_only = true,
              .cache = tables_,
              .logical_block_bytes = look.block_bytes,
@@ -69,16 +70,34 @@ std::shared_ptr<storage::BlockDevice> DiskFiles::open_shared(const Base& base, c
              .thin = look.thin},
             [&](const std::string& name, const std::string& format) { return open_backing(path, name, format, outside, depth + 1); });
     } else {
-        device = storage::open_raw(path,
-                                   {.read_only = true,
-                                    .logical_block_bytes = look.block_bytes,
-                                    .physical_block_bytes = look.physical_block_bytes,
-                                    .thin = look.thin},
-                                   backend_);
+        device = watched(storage::open_raw(path,
+                                           {.read_only = true,
+                                            .logical_block_bytes = look.block_bytes,
+                                            .physical_block_bytes = look.physical_block_bytes,
+                                            .thin = look.thin},
+                                           backend_),
+                         shared);
     }
-    std::erase_if(shared_, [&](const auto& entry) { return entry.first != path && entry.second.expired(); });
-    shared_[path] = device;
+    shared.device = device;
+    // One that is recorded is remembered until it is opened again.
+    std::erase_if(shared_, [&](const auto& entry) { return entry.second.device.expired() && entry.second.reads.use_count() <= 1; });
     return device;
+}
+
+std::shared_ptr<storage::BlockDevice> DiskFiles::watched(std::shared_ptr<storage::BlockDevice> file, Shared& shared) {
+    const std::uint64_t size_bytes = file->geometry().size_bytes;
+    if (!shared.reads || shared.reads->size_bytes() != size_bytes) shared.reads = std::make_shared<storage::ReadMap>(size_bytes);
+    shared.below.clear();
+    return std::make_shared<storage::WatchedDevice>(std::move(file), shared.reads);
+}
+
+std::vector<WatchedFile> DiskFiles::chain_of(const fs::path& path) {
+    const std::lock_guard lock{mutex_};
+    std::vector<WatchedFile> chain;
+    for (auto at = shared_.find(fs::weakly_canonical(path)); at != shared_.end() && chain.size() <= max_depth;
+         at = shared_.find(at->second.below))
+        chain.push_back({at->first, at->second.reads});
+    return chain;
 }
 
 std::shared_ptr<storage::BlockDevice> DiskFiles::open_backing(const fs::path& of, const std::string& name, const std::string& format,
@@ -93,7 +112,10 @@ std::shared_ptr<storage::BlockDevice> DiskFiles::open_backing(const fs::path& of
     if (path != fs::weakly_canonical(outside) && !lies_in(path, data_dir_ / "images") && !lies_in(path, data_dir_ / "disks") &&
         !lies_in(path, of.parent_path()))
         refuse("lies outside the folder of images; it is not read");
-    return open_shared({.path = path, .format = *known}, {}, outside, depth);
+    auto device = open_shared({.path = path, .format = *known}, {}, outside, depth);
+    const std::lock_guard lock{mutex_};
+    if (const auto above = shared_.find(of); above != shared_.end()) above->second.below = path;
+    return device;
 }
 
 std::shared_ptr<storage::qcow2::Image> DiskFiles::open_overlay(const fs::path& path, const Look& look, const fs::path& outside) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "boot/image.hpp"
+#include "disklessd/boot_sets.hpp"
 #include "storage/io/backend.hpp"
 #include "storage/qcow2/image.hpp"
 
@@ -38,6 +39,8 @@ class DiskFiles {
     /// file outside our folders that its chain may end in.
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_shared(const Base& base, const Look& look,
                                                                     const std::filesystem::path& outside = {});
+    /// A file that has been opened so, and those that it stands on.
+    [[nodiscard]] std::vector<WatchedFile> chain_of(const std::filesystem::path& path);
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_raw(const std::filesystem::path& path, const Look& look,
                                                                  std::uint64_t create_bytes);
     /// A qcow2 file that is written, with its journal beside it. `outside` as above.
@@ -54,7 +57,14 @@ class DiskFiles {
     [[nodiscard]] const std::shared_ptr<std::atomic<bool>>& space_is_short() const noexcept { return space_is_short_; }
 
  private:
+    struct Shared {
+        std::weak_ptr<storage::BlockDevice> device;
+        std::shared_ptr<storage::ReadMap> reads;
+        std::filesystem::path below;  ///< empty: it stands on none
+    };
+
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> file(const std::filesystem::path& path, const Look& look, bool read_only);
+    [[nodiscard]] static std::shared_ptr<storage::BlockDevice> watched(std::shared_ptr<storage::BlockDevice> file, Shared& shared);
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_backing(const std::filesystem::path& of, const std::string& name,
                                                                      const std::string& format, const std::filesystem::path& outside,
                                                                      unsigned depth);
@@ -66,7 +76,7 @@ class DiskFiles {
     const std::shared_ptr<storage::qcow2::CacheLimit> tables_;
     const std::shared_ptr<std::atomic<bool>> space_is_short_ = std::make_shared<std::atomic<bool>>(false);
     std::recursive_mutex mutex_;  // of the map; a chain is opened from its top
-    std::map<std::filesystem::path, std::weak_ptr<storage::BlockDevice>> shared_;
+    std::map<std::filesystem::path, Shared> shared_;
 };
 
 }  // namespace diskless

@@ -153,6 +153,7 @@ std::vector<OpenDisk> DiskLibrary::disks_for(const std::string& name, bool boots
         try {
             if (has_overlay(place->disk)) {
                 disks.push_back({place->disk, open_overlay(key, *place, boots)});
+                if (boots) tell_of_boot(*place);
                 continue;
             }
             // Who reads an image's version reads the same one until the machine boots again.
@@ -162,11 +163,24 @@ std::vector<OpenDisk> DiskLibrary::disks_for(const std::string& name, bool boots
                 place->kept = std::move(device);
             }
             disks.push_back({place->disk, place->kept});
+            if (boots) tell_of_boot(*place);
         } catch (const std::exception& e) {
             log::error("disk.unavailable", "disk=\"{} lun {}\" because=\"{}\"", key.first, key.second, e.what());
         }
     }
     return disks;
+}
+
+void DiskLibrary::tell_of_boot(const Place& place) {
+    if (!hooks_.boots || !std::holds_alternative<boot::ImageSource>(place.disk.source)) return;
+    const auto version =
+        place.record ? images_.resolve(fmt::format("{}@{}", place.record->image, place.record->version)) : wanted_version(place.disk);
+    if (!version) return;
+    auto chain = files_.chain_of(version->path);
+    if (chain.empty()) return;
+    hooks_.boots({.name = fmt::format("{}@{}", version->image, version->number),
+                  .file = data_dir_ / ImageLibrary::boot_set_of(version->image, version->number),
+                  .chain = std::move(chain)});
 }
 
 // An ephemeral disk of a machine that boots: it has been written, or a newer version is published.

@@ -17,6 +17,7 @@
 #include "boot/catalog.hpp"
 #include "boot/disk.hpp"
 #include "common/asio.hpp"
+#include "disklessd/boot_sets.hpp"
 #include "disklessd/disk_files.hpp"
 #include "disklessd/image_library.hpp"
 #include "storage/switch.hpp"
@@ -36,6 +37,7 @@ class DiskLibrary final : public boot::DiskControl {
         std::function<void()> changed;  ///< the disks of an owner are other ones than they were
         /// Whoever uses the disks of `owner` and does not answer has gone.
         std::function<void(const std::string& owner, std::chrono::milliseconds patience)> probe;
+        std::function<void(BootSets::Version)> boots;  ///< a machine begins to boot from it
     };
     DiskLibrary(std::filesystem::path data_dir, std::shared_ptr<storage::Backend> backend, ImageLibrary& images, boot::DiskStore& store,
                 Hooks hooks);
@@ -91,6 +93,7 @@ class DiskLibrary final : public boot::DiskControl {
     [[nodiscard]] static bool has_overlay(const boot::Disk& disk) noexcept;
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_kept(const boot::Disk& disk);
     [[nodiscard]] std::shared_ptr<storage::BlockDevice> open_overlay(const Key& key, Place& place, bool boots);
+    void tell_of_boot(const Place& place);
     void make(const Key& key, Place& place);
     void open_file(Place& place);
     void close(Place& place);

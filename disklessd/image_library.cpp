@@ -143,6 +143,10 @@ fs::path ImageLibrary::file_of(const std::string& image, unsigned number, boot::
     return fs::path{"images"} / image / fmt::format("{}.{}", number, name_of(format));
 }
 
+fs::path ImageLibrary::boot_set_of(const std::string& image, unsigned number) {
+    return fs::path{"images"} / image / fmt::format("{}.bootset", number);
+}
+
 void ImageLibrary::add_version(const std::string& image, ImageVersion version, bool publish) {
     adopt(image, std::move(version), publish, nullptr);
 }
@@ -258,8 +262,10 @@ ImageRecord ImageLibrary::collected(ImageRecord image) {
             version.state = VersionState::gone;
             log::info("image.deleted", "version={}@{}", image.name, version.number);
         }
-        if (version.state != VersionState::gone || !is_ours(version)) continue;
+        if (version.state != VersionState::gone) continue;
         std::error_code error;
+        fs::remove(data_dir_ / boot_set_of(image.name, version.number), error);
+        if (!is_ours(version)) continue;
         fs::remove(data_dir_ / version.file, error);
         if (error) log::warn("image.not_removed", "file={} reason=\"{}\"", (data_dir_ / version.file).native(), error.message());
     }

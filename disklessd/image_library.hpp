@@ -42,6 +42,8 @@ class ImageLibrary final : public boot::ImageControl {
     /// directory).
     [[nodiscard]] unsigned reserve_number(const std::string& image);
     [[nodiscard]] static std::filesystem::path file_of(const std::string& image, unsigned number, boot::DiskFormat format);
+    /// Where what its boots read is remembered; it goes with the version.
+    [[nodiscard]] static std::filesystem::path boot_set_of(const std::string& image, unsigned number);
     /// A file that lies in place, whole, on stable storage and never to change again (a super client's disk, flattened or with its chain)
     /// becomes the version `version.number`, as reserved.
     void add_version(const std::string& image, boot::ImageVersion version, bool publish);

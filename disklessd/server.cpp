@@ -27,6 +27,7 @@
 #include "db/leases.hpp"
 #include "db/reservations.hpp"
 #include "disklessd/boot_recorder.hpp"
+#include "disklessd/boot_sets.hpp"
 #include "disklessd/disk_library.hpp"
 #include "disklessd/enrollment.hpp"
 #include "disklessd/generated_files.hpp"
@@ -156,6 +157,7 @@ struct Server::Parts {
     boot::CurrentSecrets secrets;
     BootRecorder recorder;
     ImageLibrary images;
+    BootSets boot_sets;
     DiskLibrary disks;
     LibraryLuns luns;
     BootWatch watch;
@@ -206,6 +208,7 @@ Server::Parts::Parts(config::Config configuration)
       secrets{config.secrets},
       recorder{[this](MacAddress mac, const boot::BootTimeline& timeline) { boots.keep(mac, timeline); }},
       images{config.server.data_dir, image_store, disk_store},
+      boot_sets{counters},
       disks{config.server.data_dir,
             storage::make_backend(config.server.io, config.server.storage_threads),
             images,
@@ -217,7 +220,8 @@ Server::Parts::Parts(config::Config configuration)
              .probe =
                  [this](const std::string& owner, std::chrono::milliseconds patience) {
                      if (iscsi) iscsi->probe(owner, patience);
-                 }}},
+                 },
+             .boots = [this](BootSets::Version version) { boot_sets.boot_begins(std::move(version)); }}},
       luns{disks},
       watch{recorder, catalog, disks},
       tftp_files{config.tftp.root},
@@ -336,6 +340,7 @@ asio::awaitable<void> Server::Parts::look_after_disks() {
         timer.expires_after(space_period);
         if (const auto [ec] = co_await timer.async_wait(nothrow_await); ec) co_return;
         look_at_space();
+        boot_sets.look();
         if (round % tidy_rounds == 0) disks.tidy();
     }
 }
