@@ -9,19 +9,15 @@
 
 #include <cerrno>
 #include <cstring>
-#include <thread>
+#include <filesystem>
 
+#include "common/lock_patience.hpp"
 #include "db/migrations.hpp"
 
 namespace diskless::db {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
-
-constexpr auto lock_patience = 2s;
-constexpr auto lock_retry = 20ms;
-
 [[noreturn]] void refuse(const fs::path& file, std::string_view problem, std::string_view remedy) {
     throw StoreError{fmt::format("{}: {}; {}", file.native(), problem, remedy)};
 }
@@ -35,15 +31,14 @@ void make_directory(const fs::path& data_dir) {
                "create it, and give it to the server's user");
 }
 
-/// 0, or the errno. Patient, because a child that a killed server had just forked holds the lock until it becomes another program.
+/// 0, or the errno.
 int lock_whole(int fd) noexcept {
-    const auto until = std::chrono::steady_clock::now() + lock_patience;
-    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        const int reason = errno;
-        if (reason != EWOULDBLOCK || std::chrono::steady_clock::now() > until) return reason;
-        std::this_thread::sleep_for(lock_retry);
-    }
-    return 0;
+    int reason = 0;
+    (void)lock_patiently([&] {
+        reason = ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+        return reason != EWOULDBLOCK;
+    });
+    return reason;
 }
 
 /// What SQLite says when it cannot work with a file, in words that help.

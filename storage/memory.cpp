@@ -15,6 +15,10 @@ Started MemoryDevice::start(IoRequest& request) noexcept {
         request.error.assign(EROFS, boost::system::system_category());
         return Started::completed;
     }
+    if (request.offset_bytes > bytes_->size() || request.length_bytes > bytes_->size() - request.offset_bytes) {
+        request.error.assign(changes ? ENOSPC : EINVAL, boost::system::system_category());
+        return Started::completed;
+    }
     auto at = bytes_->begin() + static_cast<std::ptrdiff_t>(request.offset_bytes);
     switch (request.kind) {
         case IoKind::read:

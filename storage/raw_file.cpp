@@ -16,6 +16,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "common/lock_patience.hpp"
+
 namespace diskless::storage {
 namespace {
 
@@ -116,8 +118,8 @@ void RawFile::lock(const std::filesystem::path& path) const {
     struct flock wanted{};
     wanted.l_type = geometry_.read_only ? F_RDLCK : F_WRLCK;
     wanted.l_whence = SEEK_SET;
-    if (::fcntl(fd_, F_OFD_SETLK, &wanted) == 0) return;
-    if (errno == EAGAIN || errno == EACCES) {
+    const auto is_free = [&] { return ::fcntl(fd_, F_OFD_SETLK, &wanted) == 0 || (errno != EAGAIN && errno != EACCES); };
+    if (!lock_patiently(is_free)) {
         refuse_file(path, "is in use by another program or another disk",
                     "a disk that is written has one owner; stop the other one, or declare both read-only");
     }

@@ -65,7 +65,8 @@ Journal::Journal(const std::filesystem::path& path, std::uint64_t cluster_bytes)
     file_ = static_cast<File*>(map);
     if (const int full = ::posix_fallocate(fd_, 0, static_cast<off_t>(offsetof(File, records))); full != 0) throw fail(full);
     if (!grow(1)) throw fail(ENOSPC);
-    was_closed_ = file_->magic != journal_magic || file_->closed != 0;
+    is_new_ = file_->magic != journal_magic;
+    was_closed_ = is_new_ || file_->closed != 0;
 }
 
 Journal::~Journal() {

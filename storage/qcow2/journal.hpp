@@ -36,6 +36,9 @@ class Journal {
     /// Whether the last one to use it came to its end.
     [[nodiscard]] bool was_closed() const noexcept { return was_closed_; }
 
+    /// Nobody has used it before.
+    [[nodiscard]] bool is_new() const noexcept { return is_new_; }
+
     /// From here on it is ours, and empty.
     void begin() noexcept;
     /// Makes it, if need be: the file grows. False: a checkpoint is due, or the file system is full.
@@ -59,6 +62,7 @@ class Journal {
     int fd_ = -1;
     File* file_ = nullptr;
     std::array<std::uint64_t, 2> room_{};  ///< records of each half that have their place on the disk
+    bool is_new_ = true;
     bool was_closed_ = true;
     bool old_needed_ = false;
     unsigned half_ = 0;

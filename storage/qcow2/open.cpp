@@ -54,12 +54,13 @@ Header read_header(BlockDevice& file) {
     }
 }
 
+/// `places`: the bits of an entry that say where.
 std::vector<std::uint64_t> read_table(BlockDevice& file, std::uint64_t offset, std::uint64_t entries, std::uint64_t cluster_bytes,
-                                      const char* which) {
+                                      std::uint64_t places, const char* which) {
     auto words = read_words(file, offset, entries);
     if (!words) refuse(file.name(), words.error());
     for (const std::uint64_t word : *words) {
-        const std::uint64_t place = word & Entry::offset_mask;
+        const std::uint64_t place = word & places;
         if (place % cluster_bytes != 0 || (place != 0 && place >= file.geometry().size_bytes))
             refuse(file.name(), fmt::format("its {} points outside the file; repair it: qemu-img check -r all", which));
     }
@@ -78,12 +79,12 @@ std::shared_ptr<Image> Image::open(std::shared_ptr<BlockDevice> file, const Imag
     const Header header = read_header(*file);
     if (!options.read_only && header.version < 3)
         refuse(file->name(), "it is of version 2, which is only read; make it version 3: qemu-img amend -o compat=1.1");
-    auto l1 = read_table(*file, header.l1_offset, header.l1_entries, header.cluster_bytes(), "first-level table");
+    auto l1 = read_table(*file, header.l1_offset, header.l1_entries, header.cluster_bytes(), Entry::offset_mask, "first-level table");
     std::vector<std::uint64_t> refcounts;
     if (!options.read_only) {
         refcounts =
             read_table(*file, header.refcount_table_offset, (std::uint64_t{header.refcount_table_clusters} << header.cluster_bits) / 8,
-                       header.cluster_bytes(), "refcount table");
+                       header.cluster_bytes(), ~std::uint64_t{0}, "refcount table");
     }
     std::shared_ptr<BlockDevice> backing;
     if (!header.backing_name.empty()) backing = open_backing(header.backing_name, header.backing_format);
@@ -192,7 +193,9 @@ Task<Image::Error> Image::prepare_space(Hold& hold) {
 
 void Image::recover() {
     const bool dirty = (header_.incompatible & incompatible::dirty) != 0;
-    const bool unclean = dirty || (journal_ && !journal_->was_closed());
+    // Tables that somebody else may have made, or that nobody has closed: nothing is written before all of them were looked at.
+    const bool unknown = !journal_ || journal_->is_new();
+    const bool unclean = dirty || unknown || !journal_->was_closed();
     if (header_.autoclear != 0) {
         if (const Error error = write_word(*file_, autoclear_at, 0)) refuse(name(), error.message());
         header_.autoclear = 0;
@@ -203,13 +206,14 @@ void Image::recover() {
         const auto records = journal ? journal->left() : std::vector<JournalRecord>{};
         auto references = References::walk(*file_, header_, mapping_.l1(), refcounts_.table(), file_bytes());
         if (!references) refuse(name(), fmt::format("{}; repair it: qemu-img check -r all", references.error()));
-        if (const Error error = run_now(apply(records, *references))) refuse(name(), error.message());
+        if (const Error error = run_now(apply(records, *references)))
+            refuse(name(), error.value() == EUCLEAN ? "its counts are damaged; repair it: qemu-img check -r all" : error.message());
         if (dirty) {
             header_.incompatible &= ~incompatible::dirty;
             const Error error = write_word(*file_, incompatible_at, header_.incompatible);
             if (error || flush_now(*file_)) refuse(name(), "it cannot be marked as repaired");
         }
-        log::info("disk.recovered", "disk={} records={}", name(), records.size());
+        if (dirty || !unknown) log::info("disk.recovered", "disk={} records={}", name(), records.size());
         journal_ = std::move(journal);
     }
     if (journal_) journal_->begin();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace diskless::storage::qcow2 {
 namespace {
@@ -92,6 +93,9 @@ Task<Refcounts::Error> Refcounts::change_all(const std::vector<Run>& runs, Chang
     std::map<std::uint64_t, std::vector<std::byte>> pages;  // by their place in the file
     for (const Run& run : runs) {
         for (std::uint64_t cluster = run.first; cluster < run.end();) {
+            // Used, and counted nowhere: whoever wrote the tables did not write them well.
+            if (block_of(cluster) >= table_.size() || table_[block_of(cluster)] == 0)
+                co_return Error{EUCLEAN, boost::system::system_category()};
             const PageOf page = page_of(cluster);
             const std::uint64_t end = std::min(run.end(), page.first + page.count);
             if (new_blocks_.contains(block_of(cluster))) {

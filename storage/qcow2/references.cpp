@@ -1,5 +1,7 @@
 #include "storage/qcow2/references.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -21,21 +23,26 @@ class Walk {
         return {first, ((offset + bytes - 1) >> layout_.cluster_bits) - first + 1};
     }
 
-    std::expected<void, std::string> tables(std::span<const std::uint64_t> l1) {
+    /// `active`: those that the guest's writes go by. What they mark as their own is written where it is.
+    std::expected<void, std::string> tables(std::span<const std::uint64_t> l1, bool active) {
         std::set<std::uint64_t> seen;
         for (const std::uint64_t entry : l1) {
             const std::uint64_t host = entry & Entry::offset_mask;
             if (host == 0) continue;
             if (host % layout_.cluster_bytes != 0 || host >= file_bytes_) return std::unexpected{"a second-level table is misplaced"};
             if (!seen.insert(host).second) return std::unexpected{"two first-level entries share a table"};
-            references_.add(clusters(host, layout_.cluster_bytes));
-            if (auto done = entries(host); !done) return done;
+            references_.add(clusters(host, layout_.cluster_bytes), active ? use_of(entry) : References::Use::shared);
+            if (auto done = entries(host, active); !done) return done;
         }
         return {};
     }
 
  private:
-    std::expected<void, std::string> entries(std::uint64_t table) {
+    static References::Use use_of(std::uint64_t word) noexcept {
+        return (word & Entry::copied) != 0 ? References::Use::of_one : References::Use::shared;
+    }
+
+    std::expected<void, std::string> entries(std::uint64_t table, bool active) {
         const auto words = read_words(file_, table, layout_.cluster_bytes / 8);
         if (!words) return std::unexpected{words.error()};
         for (std::size_t i = 0; i < words->size(); i += layout_.entry_words) {
@@ -45,7 +52,7 @@ class Walk {
                 const CompressedPlace place = compressed_place(entry, layout_);
                 references_.add(clusters(place.offset, place.bytes));
             } else if (entry.host() != 0) {
-                references_.add(clusters(entry.host(), layout_.cluster_bytes));
+                references_.add(clusters(entry.host(), layout_.cluster_bytes), active ? use_of(entry.word) : References::Use::shared);
             }
         }
         return {};
@@ -96,31 +103,43 @@ std::expected<std::vector<InnerSnapshot>, std::string> read_snapshots(BlockDevic
     return snapshots;
 }
 
-void References::add(Run run) {
+void References::add(Run run, Use use) {
     if (run.count != 0) end_ = std::max(end_, run.end());
     for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) {
         auto& chunk = chunks_[cluster / chunk_clusters];
         chunk.resize(chunk_clusters);
-        ++chunk[cluster % chunk_clusters];
+        std::uint32_t& count = chunk[cluster % chunk_clusters];
+        ++count;
+        if (use == Use::of_one) count |= of_one;
     }
 }
 
 std::uint64_t References::to(std::uint64_t cluster) const noexcept {
     const auto chunk = chunks_.find(cluster / chunk_clusters);
-    return chunk == chunks_.end() ? 0 : chunk->second[cluster % chunk_clusters];
+    return chunk == chunks_.end() ? 0 : chunk->second[cluster % chunk_clusters] & ~of_one;
+}
+
+// A cluster that one writes where it is and another one uses.
+std::optional<std::uint64_t> References::overlap() const noexcept {
+    for (const auto& [number, counts] : chunks_) {
+        const auto found = std::ranges::find_if(counts, [](std::uint32_t count) { return count > (of_one | 1); });
+        if (found != counts.end()) return number * chunk_clusters + static_cast<std::uint64_t>(found - counts.begin());
+    }
+    return std::nullopt;
 }
 
 std::expected<References, std::string> References::walk(BlockDevice& file, const Header& header, std::span<const std::uint64_t> l1,
                                                         std::span<const std::uint64_t> refcount_table, std::uint64_t file_bytes) {
     References references;
     Walk walk{file, header, file_bytes, references};
-    references.add({0, 1});
-    references.add(walk.clusters(header.refcount_table_offset, std::uint64_t{header.refcount_table_clusters} << header.cluster_bits));
+    references.add({0, 1}, Use::of_one);
+    references.add(walk.clusters(header.refcount_table_offset, std::uint64_t{header.refcount_table_clusters} << header.cluster_bits),
+                   Use::of_one);
     for (const std::uint64_t block : refcount_table) {
-        if (block != 0) references.add(walk.clusters(block, header.cluster_bytes()));
+        if (block != 0) references.add(walk.clusters(block, header.cluster_bytes()), Use::of_one);
     }
-    if (!l1.empty()) references.add(walk.clusters(header.l1_offset, l1.size() * 8));
-    if (auto done = walk.tables(l1); !done) return std::unexpected{done.error()};
+    if (!l1.empty()) references.add(walk.clusters(header.l1_offset, l1.size() * 8), Use::of_one);
+    if (auto done = walk.tables(l1, true); !done) return std::unexpected{done.error()};
     const auto snapshots = read_snapshots(file, header, file_bytes);
     if (!snapshots) return std::unexpected{snapshots.error()};
     std::uint64_t table_bytes = 0;
@@ -129,12 +148,14 @@ std::expected<References, std::string> References::walk(BlockDevice& file, const
         if (snapshot.l1_entries == 0) continue;
         if (snapshot.l1_entries > max_l1_bytes / 8 || snapshot.l1_offset >= file_bytes)
             return std::unexpected{"a snapshot's table is misplaced"};
-        references.add(walk.clusters(snapshot.l1_offset, std::uint64_t{snapshot.l1_entries} * 8));
+        references.add(walk.clusters(snapshot.l1_offset, std::uint64_t{snapshot.l1_entries} * 8), Use::of_one);
         const auto words = read_words(file, snapshot.l1_offset, snapshot.l1_entries);
         if (!words) return std::unexpected{words.error()};
-        if (auto done = walk.tables(*words); !done) return std::unexpected{done.error()};
+        if (auto done = walk.tables(*words, false); !done) return std::unexpected{done.error()};
     }
-    if (table_bytes != 0) references.add(walk.clusters(header.snapshots_offset, table_bytes));
+    if (table_bytes != 0) references.add(walk.clusters(header.snapshots_offset, table_bytes), Use::of_one);
+    if (const auto cluster = references.overlap())
+        return std::unexpected{fmt::format("what begins at byte {} is used twice", *cluster << header.cluster_bits)};
     return references;
 }
 

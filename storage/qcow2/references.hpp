@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,13 +23,19 @@ class References {
                                                                      std::span<const std::uint64_t> refcount_table,
                                                                      std::uint64_t file_bytes);
 
-    void add(Run run);
+    enum class Use : std::uint8_t {
+        shared,  ///< others may point there as well: writes go elsewhere
+        of_one,  ///< written where it is
+    };
+    void add(Run run, Use use = Use::shared);
     [[nodiscard]] std::uint64_t to(std::uint64_t cluster) const noexcept;
     /// One past the last cluster that anybody points to.
     [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
 
  private:
     static constexpr std::uint64_t chunk_clusters = 4096;
+    static constexpr std::uint32_t of_one = std::uint32_t{1} << 31;  // above the count
+    [[nodiscard]] std::optional<std::uint64_t> overlap() const noexcept;
     std::map<std::uint64_t, std::vector<std::uint32_t>> chunks_;
     std::uint64_t end_ = 0;
 };

@@ -97,10 +97,10 @@ class BootSet(Boot):
         """A set that is damaged is thrown away, and the machine boots."""
         client = self.client(1)
         self.set_file.parent.mkdir(parents=True)
-        self.set_file.write_bytes(b"DLBOOTST" + bytes(100))
+        self.set_file.write_bytes(b"DLBOOTST" + (1).to_bytes(4, "big") + bytes(100))
         self.start()
         self.assertEqual(self.boots(client), 1)
-        self.lab.wait_for_log(r"image\.bootset_ignored version=debian@1 .*its ?", 5)
+        self.lab.wait_for_log(r"image\.bootset_ignored version=debian@1 .*its checksum is wrong", 5)
         self.assertEqual(self.lab.stop_server(), 0, self.lab.server_report())
         self.assertGreater(len(runs_of(self.set_file)), 1)
 

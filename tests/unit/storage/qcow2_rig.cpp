@@ -129,6 +129,14 @@ std::shared_ptr<Image> Rig::open(std::shared_ptr<BlockDevice> below, const std::
                        [this](const std::string&, const std::string&) { return backing; });
 }
 
+bool Rig::flush() {
+    drain();
+    file->at_once = true;
+    const bool durable = !flush_now(*image);
+    file->at_once = false;
+    return durable;
+}
+
 void Rig::reopen() {
     drain();
     file->at_once = true;
@@ -136,7 +144,10 @@ void Rig::reopen() {
     image = open(file, journal_, false);
     file->at_once = false;
     // A clean end is durable.
-    for (Sector& sector : sectors_) sector = {.values = {sector.values[sector.current]}};
+    for (Sector& sector : sectors_) {
+        sector.values.erase(sector.values.begin(), sector.values.begin() + static_cast<std::ptrdiff_t>(sector.current));
+        sector.current = 0;
+    }
 }
 
 void Rig::start_one() {

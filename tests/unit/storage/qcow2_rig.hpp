@@ -89,6 +89,8 @@ class Rig {
         while (step()) {
         }
     }
+    /// False: it was told that it cannot be.
+    [[nodiscard]] bool flush();
     /// Closes the image and opens it anew.
     void reopen();
     /// Reads it all and compares.
