@@ -37,14 +37,14 @@ BootId this_boot() {
 
 struct Journal::File {
     struct Half {
-        std::uint64_t generation;  ///< the higher one is the newer one
-        std::uint64_t count;
+        std::uint64_t generation{};  ///< the higher one is the newer one
+        std::uint64_t count{};
     };
-    std::uint64_t magic;
-    BootId boot;
-    std::uint32_t closed;
-    std::array<Half, 2> halves;
-    alignas(64) std::array<std::array<JournalRecord, max_records>, 2> records;
+    std::uint64_t magic{};
+    BootId boot{};
+    std::uint32_t closed{};
+    std::array<Half, 2> halves{};
+    alignas(64) std::array<std::array<JournalRecord, max_records>, 2> records{};
 };
 
 Journal::Journal(const std::filesystem::path& path, std::uint64_t cluster_bytes) : path_{path.string()}, cluster_bytes_{cluster_bytes} {
