@@ -35,6 +35,7 @@
 #include "disklessd/interface_address.hpp"
 #include "disklessd/privileges.hpp"
 #include "disklessd/space_guard.hpp"
+#include "services/dhcp/proxy_service.hpp"
 #include "services/dhcp/service.hpp"
 #include "services/http/api_service.hpp"
 #include "services/http/service.hpp"
@@ -168,6 +169,7 @@ struct Server::Parts {
     Enrollment enrollment;
     std::optional<iscsi::IscsiService> iscsi;
     std::optional<dhcp::DhcpService> dhcp;
+    std::optional<dhcp::ProxyService> proxy;
     std::optional<tftp::TftpService> tftp;
     std::optional<http::HttpService> http;
     std::optional<http::ApiService> api;
@@ -241,8 +243,6 @@ Server::Parts::Parts(config::Config configuration)
 }
 
 void Server::Parts::refuse_what_is_not_there() const {
-    if (config.dhcp.mode == config::DhcpMode::proxy)
-        throw std::runtime_error{"[dhcp] mode = \"proxy\" is not in this version; use \"server\", or \"off\" beside another DHCP server"};
     if (!config.http.tls_cert.empty()) throw std::runtime_error{"[http] tls_cert: TLS is not in this version; remove tls_cert and tls_key"};
     if (config.dhcp.mode == config::DhcpMode::server && config.dhcp.subnets.empty()) {
         log::warn("dhcp.no_subnets",
@@ -283,6 +283,17 @@ void Server::Parts::make_services() {
         if (iscsi) deps.in_use = [this](Ipv4Address address) { return in_use(address); };
         dhcp.emplace(config.dhcp, config.unknown_clients, std::move(deps), leases.load_at_start());
     }
+    if (config.dhcp.mode == config::DhcpMode::proxy) {
+        proxy.emplace(config.dhcp, config.unknown_clients,
+                      dhcp::ProxyService::Deps{.lanes = runtime.lanes(),
+                                               .catalog = catalog,
+                                               .addresses = addresses,
+                                               .counters = counters,
+                                               .observer = watch,
+                                               .enroller = enrollment,
+                                               .server = boot_server(),
+                                               .interface = network.interface});
+    }
     if (config.tftp.port != 0) {
         const auto generated = [this](std::string_view name, Ipv4Address address) {
             const auto current = catalog.get();
@@ -318,6 +329,7 @@ void Server::Parts::make_services() {
 
 void Server::Parts::bind() {
     if (dhcp) dhcp->bind();
+    if (proxy) proxy->bind();
     if (tftp) tftp->bind(network.address);
     if (http) http->bind(network.address);
     if (iscsi) iscsi->bind(network.address);
@@ -326,6 +338,7 @@ void Server::Parts::bind() {
 
 void Server::Parts::spawn() {
     if (dhcp) services.spawn(dhcp->executor(), [this] { return dhcp->run(); });
+    if (proxy) services.spawn(proxy->executor(), [this] { return proxy->run(); });
     if (tftp) services.spawn(tftp->executor(), [this] { return tftp->run(); });
     if (http) services.spawn(http->executor(), [this] { return http->run(); });
     if (iscsi) services.spawn([this] { return iscsi->run(); });
@@ -469,7 +482,7 @@ void Server::run() {
     const boot::BootServer server = parts_->boot_server();
     log::info("server.ready", "version={} address={} interface={} dhcp={} tftp={} http={} iscsi={} clients={} threads={}", version,
               server.address, parts_->network.interface.empty() ? "-" : parts_->network.interface,
-              parts_->dhcp ? parts_->config.dhcp.port : 0, server.tftp_port, server.http_port, server.iscsi_port,
+              parts_->dhcp || parts_->proxy ? parts_->config.dhcp.port : 0, server.tftp_port, server.http_port, server.iscsi_port,
               parts_->catalog.get()->clients().size(), parts_->runtime.threads());
     notify_systemd("READY=1");
     parts_->runtime.run();

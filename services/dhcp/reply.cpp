@@ -1,5 +1,7 @@
 #include "services/dhcp/reply.hpp"
 
+#include <algorithm>
+
 namespace diskless::dhcp {
 namespace {
 
@@ -32,9 +34,8 @@ void put_network(const Exchange& exchange, const boot::BootServer& server, bool 
     if (exchange.asked_for(Option::broadcast_address)) options.address(Option::broadcast_address, subnet.network.broadcast());
 }
 
-void put_boot(const Exchange& exchange, const boot::BootServer& server, const boot::BootPlan& plan, wire::Reply& reply) {
+void put_boot(const wire::Options& asked, const boot::BootServer& server, const boot::BootPlan& plan, wire::Reply& reply) {
     wire::OptionWriter& options = reply.options;
-    const wire::Options& asked = exchange.request.options;
     reply.header.siaddr = server.address;
     if (!plan.vendor_class.empty()) {
         options.text(Option::vendor_class, plan.vendor_class);
@@ -51,11 +52,7 @@ void put_boot(const Exchange& exchange, const boot::BootServer& server, const bo
         options.text(Option::bootfile_name, plan.boot_file + '\0');
     }
     if (!plan.root_path.empty()) options.text(Option::root_path, plan.root_path);
-    if (exchange.firmware.stage == boot::Stage::ipxe) {
-        constexpr std::array no_proxy_dhcp{std::byte{0xb0}, std::byte{1}, std::byte{1}};  // or iPXE waits for a proxy's offer as well
-        options.put(Option::ipxe, no_proxy_dhcp);
-        if (!plan.initiator.empty()) options.text(Option::initiator_iqn, plan.initiator);
-    }
+    if (!plan.initiator.empty()) options.text(Option::initiator_iqn, plan.initiator);
 }
 
 }  // namespace
@@ -82,10 +79,39 @@ wire::Reply make_reply(const Exchange& exchange, const boot::BootServer& server,
     reply.relay_agent_information = asked.get(Option::relay_agent_information);
     if (type == MessageType::bootp) options.optional_from_here();  // its packet has 60 bytes for options
     const boot::BootPlan plan = boot::plan_boot(exchange.client, exchange.firmware, server);
-    if (plan.boots) put_boot(exchange, server, plan, reply);
+    if (plan.boots) put_boot(asked, server, plan, reply);
+    if (plan.boots && exchange.firmware.stage == boot::Stage::ipxe) {
+        constexpr std::array no_proxy_dhcp{std::byte{0xb0}, std::byte{1}, std::byte{1}};  // or iPXE waits for a proxy's offer as well
+        options.put(Option::ipxe, no_proxy_dhcp);
+    }
     if (type != MessageType::bootp) options.optional_from_here();
     put_network(exchange, server, plan.boots && !plan.boot_file.empty(), options);
     return reply;
+}
+
+wire::Reply make_proxy_reply(const wire::Request& request, const boot::BootServer& server, MessageType type, boot::BootPlan plan) {
+    wire::Reply reply;
+    const wire::Header& h = request.header;
+    reply.header = {.op = 2, .xid = h.xid, .flags = h.flags, .giaddr = h.giaddr, .chaddr = h.chaddr};
+    if (type == MessageType::ack) reply.header.ciaddr = h.ciaddr;
+    wire::OptionWriter& options = reply.options;
+    options.u8(Option::message_type, static_cast<std::uint8_t>(type));
+    options.address(Option::server_identifier, server.address);
+    echo(request.options, Option::client_identifier, options);
+    reply.relay_agent_information = request.options.get(Option::relay_agent_information);
+    // PXE 2.1 2.2.3: the class is what tells a proxy's offer from one with an address. iPXE looks for it as well.
+    if (plan.vendor_class.empty()) plan.vendor_class = "PXEClient";
+    put_boot(request.options, server, plan, reply);
+    return reply;
+}
+
+std::size_t reply_limit(const wire::Request& request) noexcept {
+    constexpr std::size_t ip_and_udp_bytes = 28;
+    constexpr std::size_t default_message_bytes = 576;  // RFC 2131 2: what every client must take
+    constexpr std::size_t max_reply_bytes = 1500;
+    if (request.type == MessageType::bootp) return wire::min_message_bytes;
+    const std::size_t said = request.options.u16(Option::max_message_size).value_or(default_message_bytes);
+    return std::clamp(said, default_message_bytes, max_reply_bytes) - ip_and_udp_bytes;
 }
 
 wire::Reply make_nak(const Exchange& exchange, const boot::BootServer& server) {

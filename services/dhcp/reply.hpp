@@ -28,6 +28,12 @@ struct Exchange {
 /// `with_lease`: lease time, T1 and T2 are said. The relay's option is a view into the request.
 [[nodiscard]] wire::Reply make_reply(const Exchange& exchange, const boot::BootServer& server, wire::MessageType type, Ipv4Address address,
                                      bool with_lease);
+/// Beside another server: what to boot, and no address (PXE 2.1 2.2.3). The relay's option is a view into the request.
+[[nodiscard]] wire::Reply make_proxy_reply(const wire::Request& request, const boot::BootServer& server, wire::MessageType type,
+                                           boot::BootPlan plan);
+/// Octets of a reply's UDP payload at most. OVMF says ff00 in its REQUEST, others less than RFC 2131 allows: neither is believed further
+/// than it goes. BOOTP knows no such option.
+[[nodiscard]] std::size_t reply_limit(const wire::Request& request) noexcept;
 [[nodiscard]] wire::Reply make_nak(const Exchange& exchange, const boot::BootServer& server);
 
 }  // namespace diskless::dhcp

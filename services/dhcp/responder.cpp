@@ -18,27 +18,6 @@ std::vector<std::vector<Ipv4Range>> pools_of(const config::Dhcp& dhcp) {
     return pools;
 }
 
-/// By MAC; by the machine's UUID where the card is a new one.
-const boot::Client* client_of(const wire::Request& request, const boot::Catalog& catalog) noexcept {
-    if (const boot::Client* client = catalog.by_mac(request.header.chaddr)) return client;
-    const auto uuid = uuid_of(request.options);
-    return uuid ? catalog.by_uuid(*uuid) : nullptr;
-}
-
-Decision silence(std::string_view reason) {
-    Decision decision;
-    decision.reason = reason;
-    return decision;
-}
-
-/// A machine nobody declared, under a policy that gives it nothing (yet).
-Decision stranger(const wire::Request& request, config::UnknownPolicy policy) {
-    if (policy == config::UnknownPolicy::ignore) return silence("unknown_client");
-    Decision decision = silence("not_enrolled_yet");
-    if (request.type == MessageType::discover || request.type == MessageType::bootp) decision.action = Decision::Action::enroll;
-    return decision;
-}
-
 std::string kept(std::string_view said) { return std::string{said.substr(0, max_client_text)}; }
 
 }  // namespace

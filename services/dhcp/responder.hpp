@@ -2,30 +2,14 @@
 // branches carry the names of the client's states in RFC 2131 4.4.
 #pragma once
 
-#include <string_view>
-
 #include "boot/catalog.hpp"
 #include "boot/plan.hpp"
 #include "config/config.hpp"
+#include "services/dhcp/decision.hpp"
 #include "services/dhcp/lease_table.hpp"
 #include "services/dhcp/reply.hpp"
-#include "services/dhcp/wire/message.hpp"
 
 namespace diskless::dhcp {
-
-/// What to do about one request. `client` points into the catalog that was given, the reply into the request.
-struct Decision {
-    enum class Action : std::uint8_t { none, reply, enroll };
-    Action action = Action::none;
-    std::string_view reason;  ///< a static word for counters and the log: "offered", "acked", "nak_selecting", "unknown_client" …
-    wire::MessageType reply_type = wire::MessageType::bootp;
-    wire::Reply reply;
-    std::optional<Lease> store;  ///< must be on disk before the reply leaves (or, without a reply, soon); then call committed()
-    const boot::Client* client = nullptr;
-    boot::Firmware firmware;
-    Ipv4Address address;
-    bool fresh_address = false;  ///< somebody else may sit on it: worth a conflict probe before it is offered
-};
 
 class Responder {
  public:

@@ -9,6 +9,7 @@
 #include "common/text.hpp"
 #include "services/dhcp/delivery.hpp"
 #include "services/dhcp/neighbour_probe.hpp"
+#include "services/dhcp/offer_watch.hpp"
 #include "services/dhcp/reminders.hpp"
 #include "services/dhcp/request_view.hpp"
 #include "services/dhcp/responder.hpp"
@@ -21,19 +22,10 @@ namespace {
 using wire::MessageType;
 using wire::Option;
 
-constexpr std::size_t ip_and_udp_bytes = 28;
-constexpr std::size_t default_message_bytes = 576;  // RFC 2131 2: what every client must take
-constexpr std::size_t max_reply_bytes = 1500;
 /// Bursts whose leases are being committed; beyond it requests wait in the socket.
 constexpr std::size_t max_commits = 64;
-Seconds now_seconds() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
-/// OVMF says ff00 in its REQUEST, others less than RFC 2131 allows: neither is believed further than it goes. BOOTP knows no such option.
-std::size_t reply_limit(const wire::Request& request) noexcept {
-    if (request.type == MessageType::bootp) return wire::min_message_bytes;
-    const std::size_t said = request.options.u16(Option::max_message_size).value_or(default_message_bytes);
-    return std::clamp(said, default_message_bytes, max_reply_bytes) - ip_and_udp_bytes;
-}
+Seconds now_seconds() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 }  // namespace
 
@@ -238,6 +230,9 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
             log::info("dhcp.ignored",
                       "mac={0} because=\"nobody declared it\" remedy=\"add [[client]] name = … mac = '{0}', or see [unknown_clients]\"",
                       mac);
+        if (request.type == MessageType::request) offers_.taken(mac);
+        if (decision.reason == "offered") watch_offer(request, decision, now);
+        if (decision.reason == "chose_other_server") tell_of_other_server(request, now);
         if (decision.reason == "pool_exhausted" && pool_told_.due({}, now))
             log::warn("lease.pool_exhausted", "mac={} remedy=\"enlarge the pool of its [[dhcp.subnet]]\"", mac);
         if (decision.reason == "no_subnet" && subnet_told_.due({}, now))
@@ -252,6 +247,29 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
                       decision.address, Responder::quarantine_time.count());
             deps_.addresses.release(decision.address);
         }
+    }
+
+    void watch_offer(const wire::Request& request, const Decision& decision, OfferWatch::Time now) {
+        if (offers_.offered(request.header.chaddr, request.header.xid, now) != OfferWatch::Verdict::ignored) return;
+        log::warn(
+            "dhcp.offers_ignored",
+            "mac={} client={} discovers={} because=\"it asks again and again and takes no offer: often another DHCP server answers as "
+            "well, and the firmware gives up\" remedy=\"stop the other server, or let it say next-server {} and boot file {} itself\"",
+            request.header.chaddr, decision.client == nullptr ? std::string_view{"-"} : decision.client->name, OfferWatch::patience,
+            deps_.server.address, decision.reply.file.empty() ? "as above" : decision.reply.file);
+    }
+
+    /// Reminders go by MAC; a server is remembered by its address in the place of one.
+    void tell_of_other_server(const wire::Request& request, Reminders::Time now) {
+        const auto server = request.options.address(Option::server_identifier);
+        if (!server) return;
+        MacAddress key;
+        store_be(MutableByteSpan{key.octets}, 0, server->value);
+        if (!others_told_.due(key, now)) return;
+        log::warn("dhcp.other_server",
+                  "ip={} mac={} effect=\"machines take addresses from it, and may not boot from here\" remedy=\"stop "
+                  "it, or set [dhcp] mode = 'proxy' here\"",
+                  *server, request.header.chaddr);
     }
 
     void count(MessageType type) {
@@ -278,7 +296,8 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
     std::size_t commits_ = 0;
     asio::steady_timer committed_;  // cancelled at every commit
     bool store_failing_ = false;
-    Reminders strangers_told_, naks_told_, pool_told_, subnet_told_;
+    Reminders strangers_told_, naks_told_, pool_told_, subnet_told_, others_told_;
+    OfferWatch offers_;
     std::array<Counter*, 9> received_{};
     Counter& dropped_;
     Counter& unsent_;

@@ -13,15 +13,9 @@
 #include "common/counters.hpp"
 #include "common/lanes.hpp"
 #include "config/config.hpp"
+#include "services/dhcp/enroller.hpp"
 
 namespace diskless::dhcp {
-
-/// Makes a client of a machine nobody declared (policy "enroll"). From any thread; returns at once.
-class Enroller {
- public:
-    virtual ~Enroller() = default;
-    virtual void enroll(const MacAddress& mac) = 0;
-};
 
 struct Deps {
     const Lanes& lanes;

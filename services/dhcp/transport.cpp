@@ -12,18 +12,23 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "common/port_owner.hpp"
+
 namespace diskless::dhcp {
 namespace {
 
 constexpr int receive_buffer_bytes = 4 << 20;  // a classroom switched on at once: some thousand requests in one moment
 
-[[noreturn]] void fail(std::string_view doing, std::string_view remedy) {
-    throw std::runtime_error{fmt::format("DHCP: {}: {}{}{}", doing, std::strerror(errno), remedy.empty() ? "" : "; ", remedy)};
+[[noreturn]] void fail(std::string_view doing, std::string_view remedy, int error = errno) {
+    throw std::runtime_error{fmt::format("DHCP: {}: {}{}{}", doing, std::strerror(error), remedy.empty() ? "" : "; ", remedy)};
 }
 
-std::string_view remedy_for_bind() noexcept {
-    switch (errno) {
-        case EADDRINUSE: return "another DHCP server runs here (dnsmasq, isc-dhcp-server, kea?): stop it, or set [dhcp] mode = \"off\"";
+std::string remedy_for_bind(int error, std::uint16_t port) {
+    switch (error) {
+        case EADDRINUSE: {
+            const std::string owner = owner_of_udp_port(port).value_or("another program (a DHCP server: dnsmasq, isc-dhcp-server, kea?)");
+            return fmt::format("{} has it: stop that, or set [dhcp] mode = \"off\"", owner);
+        }
         case EACCES:
         case EPERM: return "start as root or with CAP_NET_BIND_SERVICE, or use a port above 1023";
         default: return "";
@@ -67,11 +72,11 @@ void Transport::bind() {
     }
     const sockaddr_in address = socket_address(local, setup_.port);
     if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-        const auto remedy = remedy_for_bind();
+        const int error = errno;
         fail(fmt::format("cannot bind port {} ({})", setup_.port, setup_.interface.empty() ? setup_.address.text() : setup_.interface),
-             remedy);
+             remedy_for_bind(error, setup_.port), error);
     }
-    if (!setup_.interface.empty()) open_raw();
+    if (!setup_.interface.empty() && !setup_.answers_sender) open_raw();
 }
 
 void Transport::open_raw() {
@@ -114,7 +119,7 @@ asio::awaitable<std::vector<Transport::Datagram>> Transport::receive() {
 
 // RFC 2131 4.1: relays listen on the server port, clients on the next one.
 sockaddr_in Transport::destination(const Delivery& delivery, const sockaddr_in& from) const noexcept {
-    if (setup_.interface.empty()) return from;
+    if (setup_.interface.empty() || setup_.answers_sender) return from;
     const auto client_port = static_cast<std::uint16_t>(setup_.port + 1);
     return socket_address(delivery.address, delivery.kind == Delivery::Kind::relay ? setup_.port : client_port);
 }

@@ -23,6 +23,7 @@ class Transport {
         std::string interface;  ///< empty: address only
         Ipv4Address address;    ///< the server's
         std::uint16_t port = 67;
+        bool answers_sender = false;  ///< every reply goes to where its request came from, as without an interface
     };
     Transport(const asio::any_io_executor& executor, Setup setup);
     Transport(const Transport&) = delete;

@@ -46,7 +46,7 @@ _QEMU = "qemu-system-x86_64"
 # stops sending once in a while (the guest misses that the queue wants to be told again).
 _QEMU_COMMON = ["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none", "-smp", "1,maxcpus=2"]
 _POLL_S = 0.05
-_TAIL_LINES = 40
+_TAIL_LINES = 120
 # The last alternative: a sequence of which only the beginning has been read yet.
 _TERMINAL_CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1bc|[\r\x00]|\x1b(?:\[[0-9;?=]*|[()])?\Z")
 

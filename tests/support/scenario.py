@@ -68,6 +68,13 @@ class Scenario:
     clients: list[Declared] = field(default_factory=list)
     extra: str = ""  # further tables
     iscsi: str = ""  # further keys of [iscsi]
+    dhcp: str = f"""
+[[dhcp.subnet]]
+network = "192.168.77.0/24"
+pool = ["192.168.77.100-192.168.77.199"]
+router = "{SERVER_ADDRESS}"
+lease_time = "1h"
+"""
 
     def new_disk(self, name: str) -> Path:
         """A copy of the demo image for one client; holes stay holes."""
@@ -102,13 +109,7 @@ class Scenario:
 [server]
 interface = "{BRIDGE}"
 data_dir = "{self.data_dir}"
-
-[[dhcp.subnet]]
-network = "192.168.77.0/24"
-pool = ["192.168.77.100-192.168.77.199"]
-router = "{SERVER_ADDRESS}"
-lease_time = "1h"
-
+{self.dhcp}
 [iscsi]
 target_prefix = "{PREFIX}"
 {self.iscsi}
