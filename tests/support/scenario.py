@@ -56,7 +56,8 @@ class Declared:
         if self.disk is not None:
             lines.append(f'disks = [ {{ lun = 0, file = "{self.disk}" }} ]')
         if self.boot == "kernel":
-            lines.append('cmdline = "root=LABEL=root ro ip=dhcp {iscsi} console=ttyS0,115200 net.ifnames=0 panic=10 init=/sbin/diskless-demo"')
+            lines.append('cmdline = "root=LABEL=root ro ip=dhcp {iscsi} console=ttyS0,115200 net.ifnames=0 virtio_net.napi_tx=0 panic=10 '
+                         'init=/sbin/diskless-demo"')
         return "\n".join([*lines, self.keys]) + "\n"
 
 
