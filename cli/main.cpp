@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/clients.hpp"
 #include "cli/disks.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/images.hpp"
@@ -20,6 +21,10 @@ constexpr const char* usage = R"(diskless - asks and steers a running disklessd
 
   diskless sessions              the machines that are logged in to their disks
   diskless sessions drop TSIH    end one of them; it may log in again
+  diskless boot show CLIENT      what a machine is offered, for every kind of firmware, and its script
+  diskless boot wake CLIENT      switch it on by its network card (Wake-on-LAN)
+  diskless lease [list]          the addresses that machines have; export: the same as CSV
+  diskless lease release ADDRESS the address may go to another machine
   diskless image …               golden images and their versions; see diskless image --help
   diskless disk …                what clients have: reset, snapshot, publish and more; see diskless disk --help
 
@@ -54,6 +59,8 @@ int run(int argc, char** argv) {
     const cli::ApiClient api{socket};
     const std::vector<std::string> rest{words.begin() + 1, words.end()};
     if (command == "sessions") return cli::sessions(api, rest, as_json);
+    if (command == "boot") return cli::boots(api, rest, as_json);
+    if (command == "lease") return cli::leases(api, rest, as_json);
     if (command == "image") return cli::images(api, rest, as_json);
     if (command == "disk") return cli::disks(api, rest, as_json);
     std::cerr << "diskless: there is no command '" << command << "'; see diskless --help\n";

@@ -26,6 +26,7 @@
 #include "db/images.hpp"
 #include "db/leases.hpp"
 #include "db/reservations.hpp"
+#include "disklessd/boot_desk.hpp"
 #include "disklessd/boot_recorder.hpp"
 #include "disklessd/boot_sets.hpp"
 #include "disklessd/disk_library.hpp"
@@ -172,6 +173,7 @@ struct Server::Parts {
     std::optional<dhcp::ProxyService> proxy;
     std::optional<tftp::TftpService> tftp;
     std::optional<http::HttpService> http;
+    std::optional<BootDesk> desk;
     std::optional<http::ApiService> api;
 
     [[nodiscard]] boot::BootServer boot_server() const;
@@ -319,11 +321,15 @@ void Server::Parts::make_services() {
                                              .serves_unknown = serves_unknown(),
                                              .version = std::string{version}});
     }
+    desk.emplace(catalog, addresses, boot_server(), network.interface);
     api.emplace(http::ApiService::Deps{.lanes = runtime.lanes(),
                                        .counters = counters,
                                        .sessions = iscsi ? &*iscsi : nullptr,
                                        .images = &images,
                                        .disks = &disks,
+                                       .boots = &*desk,
+                                       .leases = dhcp ? &*dhcp : nullptr,
+                                       .catalog = &catalog,
                                        .version = std::string{version}});
 }
 

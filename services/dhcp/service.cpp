@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/use_future.hpp>
 
 #include "common/log.hpp"
 #include "common/task_group.hpp"
@@ -60,6 +62,32 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
     [[nodiscard]] std::uint16_t port() const { return transport_.port(); }
 
     [[nodiscard]] asio::any_io_executor executor() const { return strand_; }
+
+    [[nodiscard]] std::vector<boot::Lease> leases() {
+        std::vector<boot::Lease> all = responder_.leases().all();
+        std::ranges::sort(all, {}, [](const boot::Lease& lease) { return lease.address.value; });
+        return all;
+    }
+
+    boot::OrRefusal<boot::Lease> release(Ipv4Address address) {
+        LeaseTable& table = responder_.leases();
+        const boot::Lease* lease = table.find(address);
+        const bool declined = lease != nullptr && lease->state == LeaseState::declined;
+        const auto now = now_seconds();
+        std::optional<boot::Lease> released;
+        if (declined) {
+            released = table.quarantine(address, now);
+        } else if (lease != nullptr) {
+            released = table.release(address, lease->mac, now);
+        }
+        if (!released)
+            return std::unexpected{
+                boot::Refusal{boot::Refusal::Kind::not_found, fmt::format("nobody has a lease of {}; diskless lease list", address)}};
+        log::info("lease.released", "mac={} ip={} by=\"an administrator\"", released->mac, address);
+        deps_.addresses.release(address);
+        store({*released}, {});
+        return *released;
+    }
 
     asio::awaitable<void> serve() {
         if (!deps_.interface.empty() && dhcp_.conflict_probe) children_.spawn(strand_, [this] { return probe_.run(); });
@@ -310,6 +338,15 @@ DhcpService::~DhcpService() = default;
 void DhcpService::bind() { worker_->bind(); }
 asio::any_io_executor DhcpService::executor() const { return worker_->executor(); }
 asio::awaitable<void> DhcpService::run() { return worker_->serve(); }
+
+std::vector<boot::Lease> DhcpService::leases() {
+    return asio::post(worker_->executor(), asio::use_future([this] { return worker_->leases(); })).get();
+}
+
+boot::OrRefusal<boot::Lease> DhcpService::release(Ipv4Address address) {
+    return asio::post(worker_->executor(), asio::use_future([this, address] { return worker_->release(address); })).get();
+}
+
 std::uint16_t DhcpService::port() const { return worker_->port(); }
 
 }  // namespace diskless::dhcp

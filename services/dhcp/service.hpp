@@ -6,6 +6,7 @@
 
 #include "boot/address_book.hpp"
 #include "boot/catalog.hpp"
+#include "boot/control.hpp"
 #include "boot/event.hpp"
 #include "boot/lease_store.hpp"
 #include "boot/plan.hpp"
@@ -31,11 +32,11 @@ struct Deps {
     std::function<bool(Ipv4Address)> in_use;
 };
 
-class DhcpService {
+class DhcpService final : public boot::LeaseControl {
  public:
     /// `known`: the leases in the store.
     DhcpService(config::Dhcp dhcp, config::UnknownClients unknown, Deps deps, const std::vector<boot::Lease>& known);
-    ~DhcpService();
+    ~DhcpService() override;
     DhcpService(const DhcpService&) = delete;
     DhcpService& operator=(const DhcpService&) = delete;
 
@@ -47,6 +48,9 @@ class DhcpService {
     asio::awaitable<void> run();
     /// The port that is bound; for tests that let the kernel choose.
     [[nodiscard]] std::uint16_t port() const;
+
+    [[nodiscard]] std::vector<boot::Lease> leases() override;
+    boot::OrRefusal<boot::Lease> release(Ipv4Address address) override;
 
  private:
     class Worker;

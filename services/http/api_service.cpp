@@ -43,6 +43,8 @@ class ApiService::Worker {
         const Threads threads{.slow = slow_.get_executor(), .copying = copying_.get_executor()};
         if (deps.images != nullptr) add_image_routes(routes_, *deps.images, threads);
         if (deps.disks != nullptr) add_disk_routes(routes_, *deps.disks, threads);
+        if (deps.boots != nullptr) add_client_routes(routes_, *deps.boots, threads);
+        if (deps.leases != nullptr && deps.catalog != nullptr) add_lease_routes(routes_, *deps.leases, *deps.catalog, threads);
         if (deps.sessions == nullptr) return;
         routes_.add("/api/v1/sessions", sessions_handler(*deps.sessions));
         routes_.add(beast_http::verb::delete_, "/api/v1/sessions/", drop_session_handler(*deps.sessions));

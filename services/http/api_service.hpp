@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "boot/catalog.hpp"
+#include "boot/control.hpp"
 #include "boot/disk.hpp"
 #include "boot/session.hpp"
 #include "common/counters.hpp"
@@ -21,6 +23,9 @@ class ApiService {
         boot::SessionList* sessions = nullptr;  ///< nullptr: iSCSI is off
         boot::ImageControl* images = nullptr;   ///< nullptr: there are none
         boot::DiskControl* disks = nullptr;     ///< nullptr: there are none
+        boot::BootControl* boots = nullptr;     ///< nullptr: there are none
+        boot::LeaseControl* leases = nullptr;   ///< nullptr: no addresses are given here
+        boot::CurrentCatalog* catalog = nullptr;
         std::string version;
     };
 

@@ -17,6 +17,7 @@ import sys
 import time
 import unittest
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
@@ -115,6 +116,53 @@ class Dhcp(WithServer):
         done = self.udhcpc(self.host(STRANGER_MAC))
         self.assertNotEqual(done.returncode, 0, done.stdout)
         self.lab.wait_for_log(rf"dhcp\.ignored .*{STRANGER_MAC}", 5)
+
+
+class Control(WithServer):
+    """Leases and boots, on the command line."""
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.ok(self.diskless(*words, "--json")))
+
+    def test_leases(self) -> None:
+        self.assertEqual(self.json("lease")["leases"], [])
+        host = self.host(STRANGER_MAC)
+        self.ok(self.host().run(["udhcpc", "-i", host.interface, "-n", "-q", "-f", "-s", "/bin/true", "-x", "hostname:desk"]))
+        lease = self.json("lease", "list")["leases"][0]
+        self.assertEqual((lease["address"], lease["mac"], lease["client"], lease["state"]), ("192.168.77.11", DESK_MAC, "desk-01", "bound"))
+        self.assertEqual(lease["expires"] - lease["starts"], 3600 + 3600 // 8)
+        self.assertRegex(self.ok(self.diskless("lease")), r"192\.168\.77\.11 +52:54:00:12:34:01 +desk-01 +desk.* bound")
+        self.assertRegex(self.ok(self.diskless("lease", "export")), r'"ADDRESS","MAC".*\r?\n"192\.168\.77\.11","52:54:00:12:34:01","desk-01"')
+        self.ok(self.diskless("lease", "release", "192.168.77.11"))
+        self.assertEqual(self.json("lease")["leases"][0]["state"], "released")
+        for wrong, says in (("192.168.77.11", "nobody has a lease of 192.168.77.11"), ("everything", "a lease is named by its address")):
+            done = self.diskless("lease", "release", wrong)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(says, done.stderr)
+        self.assertEqual(self.diskless("lease", "steal").returncode, 2)
+
+    def test_boot(self) -> None:
+        shown = self.ok(self.diskless("boot", "show", "desk-01"))
+        self.assertRegex(shown, r"BIOS +undionly\.kpxe")
+        self.assertRegex(shown, r"UEFI x64 over HTTP +http://192\.168\.77\.1:8080/boot/snponly\.efi")
+        script = self.json("boot", "show", "desk-01")["script"]
+        fetched = self.ok(self.host(STRANGER_MAC).run(["sh", "-c", "ip address add 192.168.77.90/24 dev eth0 && "
+                                                      f"curl -sf 'http://{SERVER_ADDRESS}:8080/boot.ipxe?mac={DESK_MAC}'"]))
+        self.assertEqual(fetched, script)  # what is shown is what the machine gets
+        done = self.diskless("boot", "show", "nobody")
+        self.assertEqual((done.returncode, done.stderr), (1, "diskless: there is no client 'nobody'; declare it, or see [unknown_clients]\n"))
+        self.assertEqual(self.diskless("boot", "show").returncode, 2)
+
+    def test_wake(self) -> None:
+        """What a sleeping card waits for: its own address sixteen times, in a broadcast."""
+        host = self.host()
+        heard = host.popen([sys.executable, "-c", "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 9)); s.settimeout(20); "
+                            f"sys.exit(s.recv(999) != b'\\xff' * 6 + bytes.fromhex('{DESK_MAC.replace(':', '')}') * 16)"])
+        listens = ["sh", "-c", "for i in $(seq 100); do ss -Hlun sport = :9 | grep -q . && exit 0; sleep 0.1; done; exit 1"]
+        self.ok(host.run(listens))
+        host.set_address("192.168.77.91")
+        self.assertIn("1 of desk-01's cards", self.ok(self.diskless("boot", "wake", "desk-01")))
+        self.assertEqual(heard.wait(20), 0)
 
 
 class DhcpMenuPolicy(Dhcp):

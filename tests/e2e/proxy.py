@@ -81,7 +81,7 @@ class PortTaken(unittest.TestCase):
             config.write_text(scenario.config())
             other = lab.spawn(["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", f"--interface={BRIDGE}", "--bind-interfaces", "--user=root",
                                f"--dhcp-leasefile={lab.directory / 'leases'}", "--dhcp-range=192.168.77.150,192.168.77.199"], lab.directory / "dnsmasq.log")
-            lab.run(["sh", "-c", f"for i in $(seq 100); do ss -Hlun sport = 67 | grep -q 67 && exit 0; sleep 0.1; done; exit 1"])
+            lab.run(["sh", "-c", f"for i in $(seq 100); do ss -Hlun sport = :67 | grep -q 67 && exit 0; sleep 0.1; done; exit 1"])
             done = subprocess.run(lab.inside([DISKLESSD, "--config", config]), capture_output=True, text=True, timeout=30, check=False)
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertRegex(done.stderr, rf"DHCP: cannot bind port 67 \({BRIDGE}\): Address already in use; dnsmasq \(pid {other.pid}\) has it: stop that, or")

@@ -3,6 +3,7 @@
 
 #include <boost/json/fwd.hpp>
 
+#include "boot/control.hpp"
 #include "boot/disk.hpp"
 #include "boot/session.hpp"
 #include "services/http/routes.hpp"
@@ -30,6 +31,11 @@ struct Threads {
 void add_image_routes(Routes& routes, boot::ImageControl& images, const Threads& threads);
 /// Disks: GET and POST below /api/v1/disks. `disks` outlives them.
 void add_disk_routes(Routes& routes, boot::DiskControl& disks, const Threads& threads);
+
+/// How clients boot: GET and POST below /api/v1/clients. `boots` outlives them.
+void add_client_routes(Routes& routes, boot::BootControl& boots, const Threads& threads);
+/// GET /api/v1/leases; DELETE /api/v1/leases/<address>. `leases` and `catalog` outlive them.
+void add_lease_routes(Routes& routes, boot::LeaseControl& leases, boot::CurrentCatalog& catalog, const Threads& threads);
 
 [[nodiscard]] Answer json_answer(const boost::json::object& body);
 /// {"error": "what is wrong; what to do"}
