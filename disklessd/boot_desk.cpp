@@ -25,7 +25,7 @@ constexpr std::uint16_t discard_port = 9;  // where magic packets are sent by cu
 constexpr std::size_t magic_bytes = 6 + 16 * 6;
 
 struct Kind {
-    const char* name;
+    const char* name = "";
     Firmware firmware;
 };
 constexpr std::array<Kind, 7> kinds{{
