@@ -9,6 +9,7 @@
 #include "cli/disks.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/images.hpp"
+#include "cli/import_dhcp.hpp"
 #include "cli/sessions.hpp"
 #include "common/version.hpp"
 
@@ -25,6 +26,7 @@ constexpr const char* usage = R"(diskless - asks and steers a running disklessd
   diskless boot wake CLIENT      switch it on by its network card (Wake-on-LAN)
   diskless lease [list]          the addresses that machines have; export: the same as CSV
   diskless lease release ADDRESS the address may go to another machine
+  diskless import-dhcp FILE      machines and networks of dnsmasq, ISC dhcpd or Kea, as tables of diskless.toml
   diskless image …               golden images and their versions; see diskless image --help
   diskless disk …                what clients have: reset, snapshot, publish and more; see diskless disk --help
 
@@ -56,8 +58,9 @@ int run(int argc, char** argv) {
         (given.contains("help") ? std::cout : std::cerr) << usage << shown;
         return given.contains("help") ? cli::exit_ok : cli::exit_wrong_input;
     }
-    const cli::ApiClient api{socket};
     const std::vector<std::string> rest{words.begin() + 1, words.end()};
+    if (command == "import-dhcp") return cli::import_dhcp(rest);
+    const cli::ApiClient api{socket};
     if (command == "sessions") return cli::sessions(api, rest, as_json);
     if (command == "boot") return cli::boots(api, rest, as_json);
     if (command == "lease") return cli::leases(api, rest, as_json);

@@ -52,6 +52,10 @@ PURE = [
     "services/iscsi/negotiation",
     "services/iscsi/command_window",
     "services/iscsi/data_transfer",
+    "services/dhcp/proxy",
+    "services/dhcp/reply",
+    "services/dhcp/decision",
+    "cli/importers",
 ]
 # boot/address_book.hpp and boot/catalog.hpp guard a value with a mutex; that is no I/O.
 
