@@ -33,6 +33,7 @@ struct Event {
     std::string client;  ///< name, empty for machines nobody declared
     std::string detail;  ///< for people: "undionly.kpxe by TFTP, 63 KiB"; already escaped
     std::chrono::system_clock::time_point at;
+    bool uefi_asks = false;  ///< of the step dhcp: UEFI firmware itself, not a loader it has started
 };
 
 class BootObserver {

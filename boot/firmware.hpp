@@ -57,5 +57,9 @@ struct FirmwareHints {
 [[nodiscard]] Firmware firmware_of(const FirmwareHints& hints) noexcept;
 
 [[nodiscard]] constexpr bool is_efi(Architecture a) noexcept { return a != Architecture::bios; }
+/// UEFI firmware itself asks, not a loader that it has started.
+[[nodiscard]] constexpr bool is_uefi_itself(const Firmware& firmware) noexcept {
+    return (firmware.stage == Stage::pxe_rom || firmware.stage == Stage::http_firmware) && is_efi(firmware.architecture);
+}
 
 }  // namespace diskless::boot

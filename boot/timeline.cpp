@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace diskless::boot {
 
@@ -24,7 +25,7 @@ std::string_view name_of(Step step) noexcept {
 
 Step step_of_file(std::string_view name) noexcept {
     constexpr std::array<std::string_view, 6> loaders{".efi", ".kpxe", ".kkpxe", ".pxe", ".0", ".signed"};
-    if (name.ends_with(".ipxe")) return Step::script;
+    if (name.ends_with(".ipxe") || name.contains("grub.cfg") || name.contains("pxelinux.cfg")) return Step::script;
     return std::ranges::any_of(loaders, [name](std::string_view ending) { return name.ends_with(ending); }) ? Step::loader : Step::kernel;
 }
 
@@ -51,8 +52,10 @@ BootTimeline::Change BootTimeline::observe(const Event& event) {
     const bool once = event.step != Step::dhcp && event.step != Step::loader && event.step != Step::kernel;
     if (once && std::ranges::any_of(entries_, [&](const Entry& entry) { return entry.step == event.step; })) return Change::none;
     if (entries_.size() >= max_entries) return Change::none;
+    const bool refused = event.uefi_asks && !entries_.empty() && entries_.back().step == Step::loader && !std::exchange(refused_, true);
     entries_.push_back({event.step, std::chrono::duration_cast<std::chrono::milliseconds>(event.at - started_), event.detail});
     finished_ = event.step == Step::first_write;
+    if (refused) return Change::refused;
     return finished_ ? Change::finished : begins ? Change::started : Change::step;
 }
 

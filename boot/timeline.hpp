@@ -26,6 +26,7 @@ class BootTimeline {
         none,      ///< nothing new about this boot
         started,   ///< the event began a new boot; what was recorded before is gone
         step,      ///< one more step
+        refused,   ///< one more step, and firmware shows by it that it has not started the loader it had fetched
         finished,  ///< the system wrote to its disk for the first time: it is up
     };
     Change observe(const Event& event);
@@ -48,6 +49,7 @@ class BootTimeline {
     std::chrono::system_clock::time_point last_;
     std::string client_;
     bool finished_ = false;
+    bool refused_ = false;  ///< said once a boot
 };
 
 }  // namespace diskless::boot

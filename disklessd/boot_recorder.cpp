@@ -22,6 +22,13 @@ void BootRecorder::observe(boot::Event event) {
         const auto ms = timeline.duration().count();
         log::info("boot.step", "client={} mac={} step={} at={}.{:03}s detail=\"{}\"", name, event.mac, boot::name_of(event.step), ms / 1000,
                   ms % 1000, event.detail);
+        if (change == boot::BootTimeline::Change::refused)
+            log::warn("boot.loader_refused",
+                      "client={} mac={} because=\"its firmware fetched the loader to the end, did not start it, and asks again: Secure "
+                      "Boot refuses "
+                      "unsigned loaders without a word\" remedy=\"write loader = 'shimx64.efi' and boot = 'kernel' for it, or switch "
+                      "Secure Boot off\"",
+                      name, event.mac);
         if (change != boot::BootTimeline::Change::finished) return;
         log::info("boot.done", "client={} mac={} seconds={}.{:03} timeline=\"{}\"", name, event.mac, ms / 1000, ms % 1000,
                   timeline.summary());

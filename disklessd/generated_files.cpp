@@ -1,13 +1,46 @@
 #include "disklessd/generated_files.hpp"
 
+#include <array>
+
+#include "boot/grub.hpp"
 #include "boot/script.hpp"
 
 namespace diskless {
+namespace {
 
-std::optional<std::string> generated_file(std::string_view name, const boot::Client* client, const boot::BootServer& server,
-                                          bool serves_unknown) {
-    if (name != boot::script_path.substr(1) || (client == nullptr && !serves_unknown)) return std::nullopt;
-    return boot::ipxe_script(client, server);
+using Make = std::string (*)(const boot::Client*, const boot::BootServer&);
+
+struct Generated {
+    std::string_view name;
+    bool has_mac;  ///< behind the name, as "01-52-54-00-12-34-01": the hardware type and the address
+    Make make;
+};
+constexpr std::array<Generated, 5> all{{
+    {"boot.ipxe", false, [](const boot::Client* client, const boot::BootServer& server) { return boot::ipxe_script(client, server); }},
+    {"grub/grub.cfg", false, &boot::grub_config},
+    {"grub/grub.cfg-01-", true, &boot::grub_config},
+    {"grub.cfg-01-", true, &boot::grub_config},
+    {"pxelinux.cfg/01-", true, &boot::pxelinux_config},
+}};
+
+}  // namespace
+
+std::optional<std::string> generated_file(std::string_view name, const boot::Catalog& catalog, const boot::Client* asking,
+                                          const boot::BootServer& server, bool serves_unknown) {
+    for (const Generated& file : all) {
+        const boot::Client* client = asking;
+        if (file.has_mac) {
+            if (!name.starts_with(file.name)) continue;
+            const auto mac = MacAddress::parse(name.substr(file.name.size()));
+            if (!mac) continue;
+            client = catalog.by_mac(*mac);
+        } else if (name != file.name) {
+            continue;
+        }
+        if (client == nullptr && !serves_unknown) return std::nullopt;
+        return file.make(client, server);
+    }
+    return std::nullopt;
 }
 
 }  // namespace diskless

@@ -299,7 +299,7 @@ void Server::Parts::make_services() {
     if (config.tftp.port != 0) {
         const auto generated = [this](std::string_view name, Ipv4Address address) {
             const auto current = catalog.get();
-            return generated_file(name, boot::client_at(*current, addresses, address), boot_server(), serves_unknown());
+            return generated_file(name, *current, boot::client_at(*current, addresses, address), boot_server(), serves_unknown());
         };
         tftp.emplace(config.tftp, tftp::Deps{.lanes = runtime.lanes(),
                                              .files = tftp_files,

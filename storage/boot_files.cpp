@@ -115,8 +115,16 @@ bool BootFile::read(std::uint64_t offset_bytes, MutableByteSpan into) const noex
 
 std::vector<std::filesystem::path> BootFiles::distribution_folders() { return {"/usr/lib/ipxe"}; }
 
-BootFiles::BootFiles(std::filesystem::path root, std::vector<std::filesystem::path> distribution)
-    : root_{std::move(root)}, distribution_{std::move(distribution)} {}
+std::vector<BootFiles::Alias> BootFiles::distribution_aliases() {
+    const std::filesystem::path shim{"/usr/lib/shim"}, grub_x64{"/usr/lib/grub/x86_64-efi-signed"},
+        grub_arm64{"/usr/lib/grub/arm64-efi-signed"};
+    return {{"shimx64.efi", shim / "shimx64.efi.signed"},        {"mmx64.efi", shim / "mmx64.efi.signed"},
+            {"grubx64.efi", grub_x64 / "grubnetx64.efi.signed"}, {"shimaa64.efi", shim / "shimaa64.efi.signed"},
+            {"mmaa64.efi", shim / "mmaa64.efi.signed"},          {"grubaa64.efi", grub_arm64 / "grubnetaa64.efi.signed"}};
+}
+
+BootFiles::BootFiles(std::filesystem::path root, std::vector<std::filesystem::path> distribution, std::vector<Alias> aliases)
+    : root_{std::move(root)}, distribution_{std::move(distribution)}, aliases_{std::move(aliases)} {}
 
 std::optional<std::string> BootFiles::clean(std::string_view requested) {
     if (requested.size() > max_name_bytes) return std::nullopt;
@@ -145,6 +153,10 @@ std::optional<BootFile> BootFiles::open(std::string_view requested) const {
     if (may_be_loader) {
         for (const auto& folder : distribution_) {
             if (auto file = open_in_distribution(folder, *name)) return file;
+        }
+        if (const auto alias = std::ranges::find_if(aliases_, [&](const Alias& a) { return same_letters(a.name, *name); });
+            alias != aliases_.end()) {
+            if (auto file = open_in_distribution(alias->file.parent_path(), alias->file.filename())) return file;
         }
     }
     if (const auto spelled = spelled_on_disk(root_, *name)) return open_in_root(root_, *spelled);

@@ -41,10 +41,18 @@ class BootFile {
 
 class BootFiles {
  public:
-    /// Where Debian's packages (ipxe) put loaders that may be fetched by their plain names.
+    /// A package's file, and the name under which clients ask for it.
+    struct Alias {
+        std::string name;  ///< without a slash
+        std::filesystem::path file;
+    };
+    /// Where Debian's packages put loaders that may be fetched by their plain names (ipxe), and by other names than their own (shim-signed,
+    /// grub-efi-amd64-signed: shim asks for "grubx64.efi", which for booting from a network is another one than for a disk).
     static std::vector<std::filesystem::path> distribution_folders();
+    static std::vector<Alias> distribution_aliases();
 
-    explicit BootFiles(std::filesystem::path root, std::vector<std::filesystem::path> distribution = distribution_folders());
+    explicit BootFiles(std::filesystem::path root, std::vector<std::filesystem::path> distribution = distribution_folders(),
+                       std::vector<Alias> aliases = distribution_aliases());
 
     /// The file a client means, or nothing. A file under the root wins over the distribution's, the exact name over one that differs in
     /// case only.
@@ -59,6 +67,7 @@ class BootFiles {
  private:
     std::filesystem::path root_;
     std::vector<std::filesystem::path> distribution_;
+    std::vector<Alias> aliases_;
 };
 
 }  // namespace diskless::storage

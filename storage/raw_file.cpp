@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include "common/lock_patience.hpp"
 
@@ -113,17 +114,44 @@ void RawFile::measure(const std::filesystem::path& path, const RawOptions& optio
     if (geometry_.size_bytes == 0 && !options.growable) refuse_file(path, "is empty", "give it a size, or copy a disk image into it");
 }
 
-// Open file description locks: they go with the descriptor, so a killed server leaves none behind.
+// QEMU's protocol (block/file-posix.c there), so that its tools and we know of each other: they may read an image that we only read, and
+// nothing else. Byte 100 + p is held by who does p, byte 200 + p by who bears nobody that does. Locks of the open file description go with
+// the descriptor, so a killed server leaves none behind.
 void RawFile::lock(const std::filesystem::path& path) const {
-    struct flock wanted{};
-    wanted.l_type = geometry_.read_only ? F_RDLCK : F_WRLCK;
-    wanted.l_whence = SEEK_SET;
-    const auto is_free = [&] { return ::fcntl(fd_, F_OFD_SETLK, &wanted) == 0 || (errno != EAGAIN && errno != EACCES); };
-    if (!lock_patiently(is_free)) {
-        refuse_file(path, "is in use by another program or another disk",
-                    "a disk that is written has one owner; stop the other one, or declare both read-only");
+    constexpr off_t reads = 0, writes = 1, resizes = 3, does = 100, bears_no = 200;
+    const auto set = [this](off_t byte, int type) {
+        struct flock wanted{};
+        wanted.l_type = static_cast<short>(type);
+        wanted.l_whence = SEEK_SET;
+        wanted.l_start = byte;
+        wanted.l_len = 1;
+        return ::fcntl(fd_, F_OFD_SETLK, &wanted) == 0;
+    };
+    const auto somebody_holds = [this](off_t byte) {
+        struct flock asked{};
+        asked.l_type = F_WRLCK;
+        asked.l_whence = SEEK_SET;
+        asked.l_start = byte;
+        asked.l_len = 1;
+        return ::fcntl(fd_, F_OFD_GETLK, &asked) == 0 && asked.l_type != F_UNLCK;
+    };
+    std::vector<off_t> ours{does + reads, bears_no + writes, bears_no + resizes};
+    std::vector<off_t> of_others{bears_no + reads, does + writes, does + resizes};
+    if (!geometry_.read_only) {
+        ours.insert(ours.end(), {does + writes, does + resizes});
+        of_others.insert(of_others.end(), {bears_no + writes, bears_no + resizes});
     }
-    // File systems without locks exist (some network ones); two servers on one file are then the administrator's to avoid.
+    const auto is_free = [&] {
+        // File systems without locks exist (some network ones); two servers on one file are then the administrator's to avoid.
+        const bool taken =
+            std::ranges::all_of(ours, [&](off_t byte) { return set(byte, F_RDLCK) || (errno != EAGAIN && errno != EACCES); });
+        if (taken && std::ranges::none_of(of_others, somebody_holds)) return true;
+        for (const off_t byte : ours) (void)set(byte, F_UNLCK);
+        return false;
+    };
+    if (lock_patiently(is_free)) return;
+    refuse_file(path, "is in use by another program or another disk",
+                "a disk that is written has one owner; stop the other one, or declare both read-only");
 }
 
 void RawFile::probe() noexcept {

@@ -110,7 +110,8 @@ class ProxyService::Worker {
                                         .mac = mac,
                                         .client = decision.client == nullptr ? std::string{} : decision.client->name,
                                         .detail = fmt::format("{} offered to {}", file, who),
-                                        .at = std::chrono::system_clock::now()});
+                                        .at = std::chrono::system_clock::now(),
+                                        .uefi_asks = boot::is_uefi_itself(decision.firmware)});
                 break;
             }
             case OfferWatch::Verdict::again: break;

@@ -116,7 +116,7 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
         MacAddress mac;
         Ipv4Address address;
         Seconds stored_until{};
-        boot::Stage stage = boot::Stage::plain;
+        boot::Firmware firmware;
         std::string client;  // empty: nobody declared it
         std::string who;     // for people; of ACKs only
     };
@@ -174,7 +174,7 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
         pending.mac = request.header.chaddr;
         pending.address = decision.address;
         if (decision.store) pending.stored_until = decision.store->expires;
-        pending.stage = decision.firmware.stage;
+        pending.firmware = decision.firmware;
         if (decision.client != nullptr) pending.client = decision.client->name;
         if (decision.reply_type == MessageType::ack) pending.who = describe(decision.firmware, request.options.text(Option::vendor_class));
         return true;
@@ -241,12 +241,14 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
     }
 
     void observe(const Pending& pending) {
-        const bool system = pending.stage == boot::Stage::system || pending.stage == boot::Stage::plain;
+        const boot::Stage stage = pending.firmware.stage;
+        const bool system = stage == boot::Stage::system || stage == boot::Stage::plain;
         deps_.observer.observe({.step = system ? boot::Step::system_dhcp : boot::Step::dhcp,
                                 .mac = pending.mac,
                                 .client = pending.client,
                                 .detail = fmt::format("{} to {}", pending.address, pending.who),
-                                .at = std::chrono::system_clock::now()});
+                                .at = std::chrono::system_clock::now(),
+                                .uefi_asks = boot::is_uefi_itself(pending.firmware)});
     }
 
     /// What a decision has for people and for others of the house, besides its reply.

@@ -146,11 +146,11 @@ class TftpService::Worker {
     std::optional<Content> find(std::string_view name, const udp::endpoint& client) const {
         const auto clean = storage::BootFiles::clean(name);
         if (!clean) return std::nullopt;
-        if (deps_.generated) {
-            if (auto text = deps_.generated(*clean, address_of(client))) return Content{std::move(*text)};
-        }
+        // An administrator's own file wins over the one that would be made.
         if (auto file = deps_.files.open(*clean)) return Content{std::move(*file)};
-        return std::nullopt;
+        if (!deps_.generated) return std::nullopt;
+        auto text = deps_.generated(*clean, address_of(client));
+        return text ? std::optional{Content{std::move(*text)}} : std::nullopt;
     }
 
     void start(ByteSpan datagram, const wire::Rrq& request, const udp::endpoint& client, Content content) {

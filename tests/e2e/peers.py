@@ -439,6 +439,9 @@ class Start(unittest.TestCase):
         self.assertIsNone(process.poll())
         second = self.run_server(self.head(http=18081, iscsi=13261, tftp=16970).replace("/data", "/data2") + target)
         self.one_line(second, 1, r"one\.img.*in use")
+        # QEMU's tools and this server know each other's locks.
+        other = subprocess.run(["qemu-io", "-f", "raw", "-c", "write 0 512", disk], capture_output=True, text=True, check=False, timeout=30)
+        self.assertIn('Failed to get "write" lock', other.stderr)
 
 
 if __name__ == "__main__":

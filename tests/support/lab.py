@@ -37,10 +37,12 @@ PREFIX_LENGTH = 24
 SERVER_LINK_LOCAL = "fe80::1"
 BRIDGE = "boot0"  # name of the server's interface; the namespace makes it private
 
-Firmware = Literal["bios", "uefi", "uefi-http"]
+Firmware = Literal["bios", "uefi", "uefi-http", "uefi-secure"]  # the last: Secure Boot on, with the keys that PCs are sold with
 
 _OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 _OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+_OVMF_SECURE_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.ms.fd")
+_OVMF_SECURE_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
 _QEMU = "qemu-system-x86_64"
 # One processor, and room for another: with room for one alone QEMU 7.2's translator leaves out memory barriers, and the guest's card
 # stops sending once in a while (the guest misses that the queue wants to be told again).
@@ -364,12 +366,14 @@ def _accelerator(*, kvm: bool) -> list[str]:
     return ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "qemu64"]
 
 
-def _uefi_flash(variables: Path) -> list[str]:
+def _uefi_flash(variables: Path, secure: bool = False) -> list[str]:
     if not variables.exists():
-        shutil.copy(_OVMF_VARS, variables)
+        shutil.copy(_OVMF_SECURE_VARS if secure else _OVMF_VARS, variables)
+    # Secure Boot needs a place that the system cannot write: system management mode, and flash that only it may change.
+    protected = ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"]
     return [
-        "-machine", "q35,graphics=off",
-        "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_OVMF_CODE}",
+        "-machine", "q35,graphics=off" + (",smm=on" if secure else ""), *(protected if secure else []),
+        "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_OVMF_SECURE_CODE if secure else _OVMF_CODE}",
         "-drive", f"if=pflash,unit=1,format=raw,file={variables}",
     ]
 
@@ -379,8 +383,8 @@ def _qemu_command(client: Client, tap: str, directory: Path) -> list[str]:
     match client.firmware:
         case "bios":
             machine = ["-machine", "pc,graphics=off", "-boot", "order=n"]
-        case "uefi" | "uefi-http":
-            machine = _uefi_flash(client.variables or directory / "uefi-variables.fd")
+        case "uefi" | "uefi-http" | "uefi-secure":
+            machine = _uefi_flash(client.variables or directory / "uefi-variables.fd", client.firmware == "uefi-secure")
             card += ",romfile="  # OVMF brings its own PXE; the card's ROM is iPXE
     if client.firmware == "uefi-http":
         for version in ("IPv4", "IPv6"):

@@ -36,6 +36,26 @@ TEST_CASE("a UEFI boot from ROM to running system is one timeline") {
     CHECK(timeline.observe(at(Step::system_login, 6h)) == Change::none);
 }
 
+TEST_CASE("UEFI firmware that asks again behind its loader has not started it; said once a boot") {
+    const auto uefi = [](std::chrono::milliseconds when) {
+        Event event = at(Step::dhcp, when);
+        event.uefi_asks = true;
+        return event;
+    };
+    BootTimeline timeline;
+    CHECK(timeline.observe(uefi(0ms)) == Change::started);
+    CHECK(timeline.observe(at(Step::loader, 1s)) == Change::step);
+    CHECK(timeline.observe(uefi(3s)) == Change::refused);
+    CHECK(timeline.observe(at(Step::loader, 4s)) == Change::step);
+    CHECK(timeline.observe(uefi(6s)) == Change::step);
+    // A loader that was started asks by itself.
+    BootTimeline works;
+    CHECK(works.observe(uefi(0ms)) == Change::started);
+    CHECK(works.observe(at(Step::loader, 1s)) == Change::step);
+    CHECK(works.observe(at(Step::dhcp, 2s)) == Change::step);
+    CHECK(works.observe(uefi(3s)) == Change::step);
+}
+
 TEST_CASE("firmware asking again after the script is a reset; silence makes any firmware DHCP a new boot") {
     BootTimeline timeline;
     timeline.observe(at(Step::dhcp, 0ms));
