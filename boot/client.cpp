@@ -65,6 +65,8 @@ Client resolve(const ClientEntry& entry, const Group* group) {
     client.script = pick(&BootSettings::script, std::string{});
     client.loader = pick(&BootSettings::loader, std::string{});
     client.disks = pick(&BootSettings::disks, std::vector<Disk>{});
+    client.dhcp_options =
+        with_defaults(entry.settings.dhcp_options, group != nullptr ? group->settings.dhcp_options : std::vector<DhcpOption>{});
     return client;
 }
 

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "boot/dhcp_option.hpp"
 #include "common/network.hpp"
 
 namespace diskless::boot {
@@ -76,6 +77,7 @@ struct BootSettings {
     std::optional<std::string> script;  ///< a path under the boot root, for boot method `script`
     std::optional<std::string> loader;  ///< overrides the loader chosen by architecture, for example "ipxe.efi"
     std::optional<std::vector<Disk>> disks;
+    std::vector<DhcpOption> dhcp_options;  ///< a client's own come before its group's, code by code
     friend bool operator==(const BootSettings&, const BootSettings&) = default;
 };
 
@@ -123,6 +125,7 @@ struct Client {
     std::string script;
     std::string loader;
     std::vector<Disk> disks;
+    std::vector<DhcpOption> dhcp_options;
     bool declared = false;
     friend bool operator==(const Client&, const Client&) = default;
 };

@@ -41,6 +41,7 @@ struct Subnet {
     std::vector<Ipv4Address> dns;
     std::string domain;
     std::chrono::seconds lease_time = 12h;
+    std::vector<boot::DhcpOption> options;  ///< [dhcp]'s included
 
     friend bool operator==(const Subnet&, const Subnet&) = default;
 };

@@ -30,6 +30,7 @@ void read_subnet(TableReader table, Dhcp& dhcp, Places& places) {
     std::optional<std::string> domain;
     table.parsed("domain", domain, parse_domain, "a domain name in lower case such as \"lab.lan\"");
     subnet.domain = domain.value_or("");
+    table.list("options", subnet.options, parse_dhcp_option, dhcp_option_form);
     table.duration("lease_time", subnet.lease_time, 1s, 24h * 365);
     table.finish();
     if (!network) return;  // said already; without it nothing else can be judged
@@ -47,7 +48,10 @@ void read_dhcp(TableReader table, Dhcp& dhcp, Places& places) {
     table.boolean("conflict_probe", dhcp.conflict_probe);
     table.boolean("authoritative", dhcp.authoritative);
     table.whole("max_leases", dhcp.max_leases, 1, max_leases);
+    std::vector<boot::DhcpOption> everywhere;
+    table.list("options", everywhere, parse_dhcp_option, dhcp_option_form);
     for (TableReader& subnet : table.tables("subnet", "[[dhcp.subnet]]")) read_subnet(std::move(subnet), dhcp, places);
+    for (Subnet& subnet : dhcp.subnets) subnet.options = boot::with_defaults(std::move(subnet.options), everywhere);
     table.finish();
 }
 

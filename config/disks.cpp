@@ -133,6 +133,7 @@ void read_settings(TableReader& table, boot::BootSettings& settings, SettingsPla
     table.text("cmdline", settings.cmdline);
     places.script = table.parsed("script", settings.script, parse_boot_path, path_form);
     table.parsed("loader", settings.loader, parse_boot_path, "a path below the boot root without spaces such as \"ipxe.efi\"");
+    table.list("dhcp_options", settings.dhcp_options, parse_dhcp_option, dhcp_option_form);
     const bool has_disks = table.has("disks");
     std::vector<boot::Disk> disks;
     for (TableReader& disk : table.tables("disks", "the disk")) {

@@ -95,4 +95,6 @@ std::optional<ImageReference> parse_image_reference(std::string_view text) noexc
     return reference;
 }
 
+std::optional<boot::DhcpOption> parse_dhcp_option(std::string_view text) noexcept { return boot::DhcpOption::parse(text); }
+
 }  // namespace diskless::config

@@ -8,6 +8,8 @@
 
 #include "common/network.hpp"
 
+#include "boot/dhcp_option.hpp"
+
 namespace diskless::config {
 
 // One label of a host name, and short enough for every name that is made of it.
@@ -49,5 +51,12 @@ struct ImageReference {
     std::optional<unsigned> version;
 };
 [[nodiscard]] std::optional<ImageReference> parse_image_reference(std::string_view text) noexcept;
+
+/// As boot::DhcpOption::parse; for TableReader.
+[[nodiscard]] std::optional<boot::DhcpOption> parse_dhcp_option(std::string_view text) noexcept;
+inline constexpr std::string_view dhcp_option_form =
+    "an option's name and value such as \"ntp-servers 192.168.77.1\", or number, type and value such as \"224 text hello\" (types: ip, "
+    "text, "
+    "hex, u8, u16, u32); what the server makes itself cannot be written";
 
 }  // namespace diskless::config

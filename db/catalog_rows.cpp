@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <ranges>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -35,7 +36,16 @@ std::optional<std::string> text_of(const std::optional<T>& value) {
 
 // ---- reading ----
 
-/// boot, kernel, initrd, cmdline, script, loader, has_disks, from `column` on.
+std::vector<boot::DhcpOption> options_of(std::string_view text) {
+    std::vector<boot::DhcpOption> options;
+    for (const auto part : std::views::split(text, ',')) {
+        const std::string_view option{part};
+        if (!option.empty()) options.push_back(must(boot::DhcpOption::parse(option), "DHCP option", option));
+    }
+    return options;
+}
+
+/// boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options, from `column` on.
 boot::BootSettings settings_of(const Statement& row, int column) {
     boot::BootSettings settings;
     if (!row.is_null(column)) settings.boot = must(boot::boot_method(row.text(column)), "boot method", row.text(column));
@@ -45,6 +55,7 @@ boot::BootSettings settings_of(const Statement& row, int column) {
     settings.script = row.optional_text(column + 4);
     settings.loader = row.optional_text(column + 5);
     if (row.integer(column + 6) != 0) settings.disks.emplace();
+    settings.dhcp_options = options_of(row.text(column + 7));
     return settings;
 }
 
@@ -117,6 +128,12 @@ std::optional<std::string_view> name_of(const std::optional<boot::BootMethod>& m
     return method ? std::optional{boot::name_of(*method)} : std::nullopt;
 }
 
+std::string text_of(const std::vector<boot::DhcpOption>& options) {
+    std::string text;
+    for (const boot::DhcpOption& option : options) text += (text.empty() ? "" : ",") + option.text();
+    return text;
+}
+
 struct Owner {
     std::optional<std::string_view> client, group, target;
 };
@@ -168,10 +185,11 @@ void insert(Connection& connection, const boot::Group& group) {
     const boot::BootSettings& settings = group.settings;
     connection
         .statement(
-            "INSERT INTO groups (name, boot, kernel, initrd, cmdline, script, loader, has_disks, declared) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
-            "?)")
+            "INSERT INTO groups (name, boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options, declared) VALUES (?, ?, ?, "
+            "?, "
+            "?, ?, ?, ?, ?, ?)")
         .run(group.name, name_of(settings.boot), settings.kernel, settings.initrd, settings.cmdline, settings.script, settings.loader,
-             settings.disks.has_value(), group.declared);
+             settings.disks.has_value(), text_of(settings.dhcp_options), group.declared);
     if (settings.disks) insert_disks(connection, {.group = group.name}, *settings.disks);
 }
 
@@ -206,10 +224,12 @@ void insert(Connection& connection, const boot::ClientEntry& client) {
     const boot::BootSettings& settings = client.settings;
     connection
         .statement(
-            "INSERT INTO clients (name, uuid, address, group_name, boot, kernel, initrd, cmdline, script, loader, has_disks, declared) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            "INSERT INTO clients (name, uuid, address, group_name, boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options, "
+            "declared) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .run(client.name, text_of(client.uuid), text_of(client.address), client.group, name_of(settings.boot), settings.kernel,
-             settings.initrd, settings.cmdline, settings.script, settings.loader, settings.disks.has_value(), client.declared);
+             settings.initrd, settings.cmdline, settings.script, settings.loader, settings.disks.has_value(),
+             text_of(settings.dhcp_options), client.declared);
     for (std::size_t i = 0; i < client.macs.size(); ++i)
         connection.statement("INSERT INTO client_macs (mac, client, position) VALUES (?, ?, ?)").run(client.macs[i].text(), client.name, i);
     insert_access(connection, {.client = client.name}, client);
@@ -220,13 +240,14 @@ boot::CatalogData read_catalog(Connection& connection) {
     boot::CatalogData data;
     Statement images = connection.statement("SELECT name, file, declared FROM images ORDER BY name");
     while (images.step()) data.images.push_back({std::string{images.text(0)}, images.text(1), images.integer(2) != 0});
-    Statement groups =
-        connection.statement("SELECT name, declared, boot, kernel, initrd, cmdline, script, loader, has_disks FROM groups ORDER BY name");
+    Statement groups = connection.statement(
+        "SELECT name, declared, boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options FROM groups ORDER BY name");
     while (groups.step())
         data.groups.push_back(
             {.name = std::string{groups.text(0)}, .settings = settings_of(groups, 2), .declared = groups.integer(1) != 0});
     Statement clients = connection.statement(
-        "SELECT name, declared, uuid, address, group_name, boot, kernel, initrd, cmdline, script, loader, has_disks FROM clients ORDER BY "
+        "SELECT name, declared, uuid, address, group_name, boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options FROM "
+        "clients ORDER BY "
         "name");
     while (clients.step())
         data.clients.push_back({.name = std::string{clients.text(0)},

@@ -1,6 +1,7 @@
 #include "services/dhcp/reply.hpp"
 
 #include <algorithm>
+#include <bitset>
 
 namespace diskless::dhcp {
 namespace {
@@ -20,17 +21,34 @@ void put_lease_time(const config::Subnet& subnet, wire::OptionWriter& options) n
     options.u32(Option::rebinding_time, seconds / 8 * 7);
 }
 
+/// What the administrator wrote for this client, then for its subnet; and which options that were, asked for or not.
+std::bitset<256> put_written(const Exchange& exchange, wire::OptionWriter& options) {
+    std::bitset<256> written;
+    const auto put = [&](const std::vector<boot::DhcpOption>& list) {
+        for (const auto& [code, value] : list) {
+            const bool is_first = !written[code];
+            written.set(code);
+            if (is_first && exchange.asked_for(static_cast<Option>(code))) options.put(static_cast<Option>(code), as_bytes(value));
+        }
+    };
+    if (exchange.client != nullptr) put(exchange.client->dhcp_options);
+    put(exchange.subnet.options);
+    return written;
+}
+
 void put_network(const Exchange& exchange, const boot::BootServer& server, bool loads_a_file, wire::OptionWriter& options) {
     const config::Subnet& subnet = exchange.subnet;
-    if (subnet.router && exchange.asked_for(Option::router)) options.address(Option::router, *subnet.router);
-    if (!subnet.dns.empty() && exchange.asked_for(Option::domain_name_server)) {
+    const auto written = put_written(exchange, options);
+    const auto wants = [&](Option code) { return exchange.asked_for(code) && !written[static_cast<std::size_t>(code)]; };
+    if (subnet.router && wants(Option::router)) options.address(Option::router, *subnet.router);
+    if (!subnet.dns.empty() && wants(Option::domain_name_server)) {
         std::vector<std::byte> addresses(subnet.dns.size() * 4);
         for (std::size_t i = 0; i < subnet.dns.size(); ++i) store_be(addresses, i * 4, subnet.dns[i].value);
         options.put(Option::domain_name_server, addresses);
     }
     if (loads_a_file) options.text(Option::tftp_server_name, server.address.text());  // siaddr says the same to those who read it
-    if (exchange.client != nullptr && exchange.asked_for(Option::host_name)) options.text(Option::host_name, exchange.client->name);
-    if (!subnet.domain.empty() && exchange.asked_for(Option::domain_name)) options.text(Option::domain_name, subnet.domain);
+    if (exchange.client != nullptr && wants(Option::host_name)) options.text(Option::host_name, exchange.client->name);
+    if (!subnet.domain.empty() && wants(Option::domain_name)) options.text(Option::domain_name, subnet.domain);
     if (exchange.asked_for(Option::broadcast_address)) options.address(Option::broadcast_address, subnet.network.broadcast());
 }
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -163,6 +164,23 @@ class Control(WithServer):
         host.set_address("192.168.77.91")
         self.assertIn("1 of desk-01's cards", self.ok(self.diskless("boot", "wake", "desk-01")))
         self.assertEqual(heard.wait(20), 0)
+
+
+class DhcpOptions(WithServer):
+    def prepare(self) -> None:
+        self.scenario.dhcp = self.scenario.dhcp.replace("lease_time", 'options = ["ntp-servers 192.168.77.5", "224 text hello"]\nlease_time')
+        self.scenario.clients = [dataclasses.replace(self.scenario.clients[0], keys='dhcp_options = ["ntp-servers 192.168.77.6"]')]
+
+    def test_by_name_and_number(self) -> None:
+        """A real client gets what it asks for, its own before its subnet's."""
+        host = self.host()
+        bound = self.lab.directory / "bound"
+        script = self.lab.directory / "show"
+        script.write_text(f"#!/bin/sh\n[ \"$1\" = bound ] && env >{bound}\nexit 0\n")
+        script.chmod(0o755)
+        self.ok(host.run(["udhcpc", "-i", host.interface, "-n", "-q", "-f", "-t", "3", "-T", "2", "-s", script, "-O", "ntpsrv", "-O", "0xe0"]))
+        self.assertIn("ntpsrv=192.168.77.6\n", bound.read_text())
+        self.assertIn("opt224=68656c6c6f\n", bound.read_text())
 
 
 class DhcpMenuPolicy(Dhcp):

@@ -20,7 +20,11 @@ MacAddress mac(std::uint8_t last) { return {{std::byte{0x52}, std::byte{0x54}, {
 CatalogData everything() {
     CatalogData data;
     data.images = {{"debian-12", "images/debian-12.qcow2", true}, {"windows", "/srv/windows.img", true}};
-    data.groups = {{.name = "desks", .settings = {.boot = boot::BootMethod::sanboot, .disks = std::vector<Disk>{}}, .declared = true},
+    data.groups = {{.name = "desks",
+                    .settings = {.boot = boot::BootMethod::sanboot,
+                                 .disks = std::vector<Disk>{},
+                                 .dhcp_options = {{42, std::string{"\x0a\0\0\x01", 4}}, {224, "a,b"}}},
+                    .declared = true},
                    {.name = "plain", .declared = true}};
     data.clients = {
         {.name = "desk-01",

@@ -39,6 +39,26 @@ TEST_CASE("only what the client asked for, and what it cannot do without") {
     CHECK(std::ranges::find(all.order, 1) < std::ranges::find(all.order, 3));  // RFC 2132 3.3: the mask before the router
 }
 
+TEST_CASE("options that somebody wrote: those that are asked for, the client's before the subnet's, all before our own") {
+    config::Dhcp dhcp = network();
+    dhcp.subnets[0].options = {{42, "subnet"}, {224, "custom"}, {6, "dns"}};
+    boot::CatalogData data = clients();
+    data.clients[0].settings.dhcp_options = {{42, "client"}, {12, "a-name"}};
+    Scene scene{config::UnknownPolicy::ignore, dhcp, data};
+    const Read all = scene.answer(Packet::of(MessageType::discover));
+    CHECK(all.options.at(42) == "client");
+    CHECK(all.options.at(224) == "custom");
+    CHECK(all.get(Option::domain_name_server) == "dns");
+    CHECK(all.get(Option::host_name) == "a-name");
+    CHECK(all.get(Option::router) == octets(ip("192.168.77.254")));
+    const Read few = scene.answer(Packet::of(MessageType::discover).with(Option::parameter_request_list, "\x06"));
+    CHECK(few.get(Option::domain_name_server) == "dns");
+    CHECK_FALSE(few.options.contains(42));
+    const Read other = scene.answer(Packet::of(MessageType::discover, machine(2)));
+    CHECK(other.options.at(42) == "subnet");
+    CHECK(other.get(Option::host_name) == "desk-02");
+}
+
 TEST_CASE("the client identifier comes back (RFC 6842), in refusals too") {
     Scene scene;
     CHECK(scene.answer(Packet::of(MessageType::discover).with(Option::client_identifier, "\x01me")).get(Option::client_identifier) ==
