@@ -141,9 +141,10 @@ bool append_route(std::string& out, std::string_view text) {
 bool append_hex(std::string& out, std::string_view text) {
     if (text.empty() || text.size() % 2 != 0) return false;
     for (; !text.empty(); text.remove_prefix(2)) {
+        const std::string_view pair = text.substr(0, 2);
         unsigned value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + 2, value, 16);
-        if (error != std::errc{} || end != text.data() + 2) return false;
+        const auto [end, error] = std::from_chars(pair.begin(), pair.end(), value, 16);
+        if (error != std::errc{} || end != pair.end()) return false;
         out += static_cast<char>(value);
     }
     return true;
