@@ -56,22 +56,22 @@ bool LeaseTable::is_free(Ipv4Address address, const MacAddress& mac, Seconds now
 }
 
 std::optional<Ipv4Address> LeaseTable::offer(const MacAddress& mac, std::size_t subnet, std::optional<Ipv4Address> wanted, Seconds now,
-                                             Seconds until, const Unavailable& unavailable) {
+                                             Seconds until, const Unavailable& unavailable, std::size_t reserve) {
     if (subnet >= pools_.size()) return std::nullopt;
     const auto usable = [&](Ipv4Address address) {
         return in_pool(subnet, address) && is_free(address, mac, now) && !unavailable(address);
     };
     std::optional<Ipv4Address> address;
     if (const Lease* own = of(mac); own != nullptr && usable(own->address)) address = own->address;
-    const bool room = entries_.size() < max_leases_;
+    const bool room = entries_.size() + reserve < max_leases_ && never_used(subnet) > reserve;
     if (!address && wanted && (room || entries_.contains(*wanted)) && usable(*wanted)) address = wanted;
-    if (!address && room) address = never_used(subnet, unavailable);
+    if (!address && room) address = find_never_used(subnet, unavailable);
     if (!address) address = run_out(subnet, now, unavailable);
     if (address) hold(*address, mac, until);
     return address;
 }
 
-std::optional<Ipv4Address> LeaseTable::never_used(std::size_t subnet, const Unavailable& unavailable) {
+std::optional<Ipv4Address> LeaseTable::find_never_used(std::size_t subnet, const Unavailable& unavailable) {
     Pool& pool = pools_[subnet];
     if (pool.entries >= pool.size) return std::nullopt;
     const std::uint64_t search = std::min<std::uint64_t>(max_search, pool.size);
@@ -174,6 +174,10 @@ LeaseTable::Entry& LeaseTable::put(const Lease& lease, bool offered) {
         }
     } else if (entry.lease.mac != lease.mac) {
         if (const auto own = by_mac_.find(entry.lease.mac); own != by_mac_.end() && own->second == lease.address) by_mac_.erase(own);
+    }
+    if (entry.pool) {
+        if (!fresh && entry.lease.state == LeaseState::declined) --pools_[*entry.pool].declined;
+        if (lease.state == LeaseState::declined) ++pools_[*entry.pool].declined;
     }
     entry.lease = lease;
     entry.offered = offered;

@@ -34,9 +34,14 @@ class LeaseTable {
     [[nodiscard]] bool is_free(Ipv4Address address, const MacAddress& mac, Seconds now) const;
 
     /// An address of the subnet's pools for this machine: the one it has or had, else `wanted` if that is free, else one never used, else
-    /// the one free for longest. Holds it for the machine until `until`. Nothing: the pools are used up.
+    /// the one free for longest. Holds it for the machine until `until`. Nothing: the pools are used up, but for `reserve` addresses that
+    /// are kept for others.
     [[nodiscard]] std::optional<Ipv4Address> offer(const MacAddress& mac, std::size_t subnet, std::optional<Ipv4Address> wanted,
-                                                   Seconds now, Seconds until, const Unavailable& unavailable);
+                                                   Seconds now, Seconds until, const Unavailable& unavailable, std::size_t reserve = 0);
+    /// Addresses of the subnet's pools that nobody ever had, as far as the table knows.
+    [[nodiscard]] std::uint64_t never_used(std::size_t subnet) const {
+        return subnet < pools_.size() ? pools_[subnet].size - pools_[subnet].entries : 0;
+    }
     /// Holds a given address (a reservation) the same way.
     void hold(Ipv4Address address, const MacAddress& mac, Seconds until);
     void bind(const Lease& lease);
@@ -45,6 +50,9 @@ class LeaseTable {
     /// The lease as it is now to be stored, or nothing when the address is not this machine's.
     std::optional<Lease> release(Ipv4Address address, const MacAddress& mac, Seconds now);
     std::optional<Lease> decline(Ipv4Address address, const MacAddress& mac, Seconds until);
+    /// Addresses of the subnet's pools in quarantine, some of them perhaps no longer.
+    [[nodiscard]] std::uint64_t declined(std::size_t subnet) const { return subnet < pools_.size() ? pools_[subnet].declined : 0; }
+    [[nodiscard]] std::uint64_t pool_size(std::size_t subnet) const { return subnet < pools_.size() ? pools_[subnet].size : 0; }
     /// Somebody answers at this address: nobody gets it until then.
     Lease quarantine(Ipv4Address address, Seconds until);
 
@@ -73,15 +81,16 @@ class LeaseTable {
     struct Pool {
         std::vector<Ipv4Range> ranges;
         std::uint64_t size = 0;
-        std::uint64_t entries = 0;  // addresses the table knows something of
-        std::size_t range = 0;      // the search for an unknown address goes on at ranges[range].first + offset
+        std::uint64_t entries = 0;   // addresses the table knows something of
+        std::uint64_t declined = 0;  // of these, in quarantine
+        std::size_t range = 0;       // the search for an unknown address goes on at ranges[range].first + offset
         std::uint64_t offset = 0;
         std::set<std::pair<Seconds, Ipv4Address>> by_expiry;  // its known addresses by Entry::until
     };
 
     [[nodiscard]] const Entry* entry_of(Ipv4Address address, const MacAddress& mac) const;
     [[nodiscard]] std::optional<std::size_t> pool_of(Ipv4Address address) const;
-    [[nodiscard]] std::optional<Ipv4Address> never_used(std::size_t subnet, const Unavailable& unavailable);
+    [[nodiscard]] std::optional<Ipv4Address> find_never_used(std::size_t subnet, const Unavailable& unavailable);
     [[nodiscard]] std::optional<Ipv4Address> run_out(std::size_t subnet, Seconds now, const Unavailable& unavailable);
     Entry& put(const Lease& lease, bool offered);
     void set_until(Entry& entry, Seconds until);

@@ -94,6 +94,15 @@ bool Responder::may_keep(const Exchange& exchange, Ipv4Address address) const {
            leases_.is_free(address, exchange.mac(), exchange.now) && !unavailable(exchange, address);
 }
 
+/// Strangers, however many, leave an address to every declared machine that has none yet.
+std::size_t Responder::kept_for_declared(const Exchange& exchange) const {
+    const std::vector<boot::Client>& clients = exchange.catalog.clients();
+    if (exchange.client != nullptr || leases_.never_used(exchange.subnet_index) > clients.size()) return 0;  // or there are enough for all
+    return static_cast<std::size_t>(std::ranges::count_if(clients, [&](const boot::Client& client) {
+        return !client.address && std::ranges::none_of(client.macs, [&](const MacAddress& mac) { return leases_.of(mac) != nullptr; });
+    }));
+}
+
 // --- INIT, SELECTING -------------------------------------------------------------------------------------------------------------------
 
 Decision Responder::discover(const Exchange& exchange) {
@@ -109,7 +118,7 @@ Decision Responder::discover(const Exchange& exchange) {
         const std::optional<Ipv4Address> own = before != nullptr ? std::optional{before->address} : std::nullopt;
         const auto wanted = exchange.request.options.address(Option::requested_address);
         const auto blocked = [&](Ipv4Address a) { return unavailable(exchange, a) || (a != own && in_use_(a)); };
-        address = leases_.offer(exchange.mac(), exchange.subnet_index, wanted, exchange.now, until, blocked);
+        address = leases_.offer(exchange.mac(), exchange.subnet_index, wanted, exchange.now, until, blocked, kept_for_declared(exchange));
         if (!address) return silence("pool_exhausted");
         fresh = address != own;
     }
@@ -176,10 +185,14 @@ Decision Responder::acknowledge(const Exchange& exchange, Ipv4Address address) {
 Decision Responder::release(const Exchange& exchange) {
     const auto server = exchange.request.options.address(Option::server_identifier);
     if (server && *server != setup_.server.address) return silence("chose_other_server");
+    return release(exchange.request.header.ciaddr, exchange);
+}
+
+Decision Responder::release(Ipv4Address address, const Exchange& exchange) {
     Decision decision = silence("release_of_nothing");
     decision.client = exchange.client;
-    decision.address = exchange.request.header.ciaddr;
-    decision.store = leases_.release(decision.address, exchange.mac(), exchange.now);
+    decision.address = address;
+    decision.store = leases_.release(address, exchange.mac(), exchange.now);
     if (decision.store) decision.reason = "released";
     return decision;
 }
@@ -190,6 +203,12 @@ Decision Responder::decline(const Exchange& exchange) {
     Decision decision = silence("decline_of_nothing");
     const auto address = exchange.request.options.address(Option::requested_address);
     if (!address) return decision;
+    if (leases_.declined(exchange.subnet_index) >= most_declined(leases_.pool_size(exchange.subnet_index))) {
+        // The address goes back to the pool, whose probe asks before it is offered again.
+        decision = release(*address, exchange);
+        if (decision.store) decision.reason = "declined_too_often";
+        return decision;
+    }
     decision.client = exchange.client;
     decision.address = *address;
     decision.store = leases_.decline(*address, exchange.mac(), exchange.now + quarantine_time);

@@ -2,6 +2,8 @@
 // branches carry the names of the client's states in RFC 2131 4.4.
 #pragma once
 
+#include <algorithm>
+
 #include "boot/catalog.hpp"
 #include "boot/plan.hpp"
 #include "config/config.hpp"
@@ -23,6 +25,8 @@ class Responder {
     /// How long an offer is held for its client, and how long a declined address is left alone.
     static constexpr std::chrono::seconds offer_time{60};
     static constexpr std::chrono::seconds quarantine_time{600};
+    /// Of a pool so much may be in quarantine by machines' own word, or a few liars could empty it.
+    static constexpr std::uint64_t most_declined(std::uint64_t pool) noexcept { return std::max<std::uint64_t>(4, pool / 8); }
 
     [[nodiscard]] Decision respond(const wire::Request& request, const boot::Catalog& catalog, Seconds now);
 
@@ -37,6 +41,7 @@ class Responder {
     Decision init_reboot(const Exchange& exchange, Ipv4Address wanted);
     Decision renewing(const Exchange& exchange, Ipv4Address held);
     Decision release(const Exchange& exchange);
+    Decision release(Ipv4Address address, const Exchange& exchange);
     Decision decline(const Exchange& exchange);
     Decision inform(const Exchange& exchange) const;
     Decision bootp(const Exchange& exchange) const;
@@ -46,6 +51,7 @@ class Responder {
     [[nodiscard]] std::optional<Ipv4Address> reservation(const Exchange& exchange) const;
     [[nodiscard]] bool may_have(const Exchange& exchange, Ipv4Address address) const;
     [[nodiscard]] bool may_keep(const Exchange& exchange, Ipv4Address address) const;
+    [[nodiscard]] std::size_t kept_for_declared(const Exchange& exchange) const;
     [[nodiscard]] bool unavailable(const Exchange& exchange, Ipv4Address address) const;
     Decision acknowledge(const Exchange& exchange, Ipv4Address address);
     Decision reply(const Exchange& exchange, wire::MessageType type, std::string_view reason, Ipv4Address address, bool with_lease) const;

@@ -277,6 +277,12 @@ class DhcpService::Worker : public std::enable_shared_from_this<Worker> {
                       decision.address, Responder::quarantine_time.count());
             deps_.addresses.release(decision.address);
         }
+        if (decision.reason == "declined_too_often") {
+            log::warn("lease.declined",
+                      "mac={} ip={} effect=\"so many of the pool are declined that its word is not taken; the address is free\"", mac,
+                      decision.address);
+            deps_.addresses.release(decision.address);
+        }
     }
 
     void watch_offer(const wire::Request& request, const Decision& decision, OfferWatch::Time now) {

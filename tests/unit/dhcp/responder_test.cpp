@@ -156,6 +156,37 @@ TEST_CASE("what a client says of itself is kept within bounds") {
     CHECK(ack.store->client_id == "\x01id");
 }
 
+// --- storms ----------------------------------------------------------------------------------------------------------------------------
+
+TEST_CASE("20,000 strangers take every address but those of the declared machines") {
+    Scene scene{config::UnknownPolicy::menu};
+    for (unsigned n = 0; n < 20'000; ++n) {
+        const MacAddress mac = machine(1000 + n);
+        const Decision offer = scene.say(Packet::of(MessageType::discover, mac));
+        if (offer.action == Decision::Action::reply) (void)scene.say(Scene::selecting(offer.address, mac));
+    }
+    CHECK(scene.responder.leases().size() == 2);           // of four addresses in the pool
+    CHECK(scene.bind(machine(1)) == ip("192.168.77.11"));  // reserved
+    CHECK(scene.bind(machine(2)) != scene.bind(machine(3)));
+    CHECK(scene.silent(Packet::of(MessageType::discover, machine(50))) == "pool_exhausted");
+}
+
+TEST_CASE("liars who decline what they get put a part of the pool into quarantine, not all of it") {
+    config::Dhcp dhcp = network();
+    dhcp.subnets[0].pool = {*Ipv4Range::parse("192.168.77.100-192.168.77.163")};
+    Scene scene{config::UnknownPolicy::menu, dhcp};
+    unsigned believed = 0;
+    for (unsigned n = 0; n < 200; ++n) {
+        const MacAddress mac = machine(1000 + n);
+        const Ipv4Address address = scene.bind(mac);
+        const Decision decision = scene.say(Scene::decline(address, mac));
+        believed += decision.reason == "declined" ? 1 : 0;
+        CHECK((decision.reason == "declined" || decision.reason == "declined_too_often"));
+    }
+    CHECK(believed == 8);
+    CHECK(scene.bind(machine(2)) != scene.bind(machine(3)));
+}
+
 // --- INIT-REBOOT -----------------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("INIT-REBOOT: its own address is confirmed, also after a restart") {
