@@ -64,6 +64,11 @@ std::size_t Burst::send(asio::ip::udp::socket& socket, const asio::ip::udp::endp
         if (errno == ENOBUFS) return datagrams.size();
         segments_ = false;
     }
+    if (datagrams.size() <= datagram_bytes) {  // lock-step, the most common: the plainest call
+        const ssize_t sent = ::sendto(socket.native_handle(), datagrams.data(), datagrams.size(), MSG_DONTWAIT | MSG_NOSIGNAL, to.data(),
+                                      static_cast<socklen_t>(to.size()));
+        return sent < 0 && is_full(errno) ? 0 : datagrams.size();
+    }
     const int sent = send_many(socket.native_handle(), to, datagrams, datagram_bytes);
     if (sent < 0 && is_full(errno)) return 0;
     const std::size_t gone = static_cast<std::size_t>(std::max(sent, 1)) * datagram_bytes;

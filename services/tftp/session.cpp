@@ -1,8 +1,7 @@
 #include "services/tftp/session.hpp"
 
 #include <algorithm>
-
-#include "common/timeout.hpp"
+#include <utility>
 
 namespace diskless::tftp {
 
@@ -11,7 +10,8 @@ Session::Session(asio::ip::udp::socket socket, asio::ip::udp::endpoint client, C
     : socket_{std::move(socket)},
       client_{std::move(client)},
       content_{std::move(content)},
-      transfer_{content_.size_bytes(), asked, limits} {}
+      transfer_{content_.size_bytes(), asked, limits},
+      watch_{socket_.get_executor()} {}
 
 asio::awaitable<Session::Outcome> Session::run() {
     Next step = transfer_.start();
@@ -20,6 +20,7 @@ asio::awaitable<Session::Outcome> Session::run() {
         step = co_await perform(action);
     }
     over_ = true;
+    watch_.cancel();
     co_return std::get<Outcome>(step);
 }
 
@@ -38,14 +39,13 @@ asio::awaitable<Session::Next> Session::perform(Transfer::Action action) {
 }
 
 asio::awaitable<Session::Next> Session::next() {
-    const auto deadline = Clock::now() + transfer_.timeout();
+    expect_until(Clock::now() + transfer_.timeout());
     std::array<std::byte, 1024> room{};  // ACK and ERROR are short; what is cut off of anything else is not missed
     while (true) {
         asio::ip::udp::endpoint from;
-        const auto left = std::max(Clock::duration::zero(), deadline - Clock::now());
-        const auto [ec, n] = co_await with_timeout(socket_.async_receive_from(asio::buffer(room), from, asio::deferred), left);
+        const auto [ec, n] = co_await socket_.async_receive_from(asio::buffer(room), from, nothrow_await);
         if (!socket_.is_open()) co_return Outcome::stopped;
-        if (ec == asio::error::timed_out) co_return transfer_.on_timeout();
+        if (ec && silent_) co_return transfer_.on_timeout();
         if (ec) co_return Outcome::failed;
         const ByteSpan datagram = ByteSpan{room}.first(n);
         if (from == client_) {
@@ -55,6 +55,25 @@ asio::awaitable<Session::Next> Session::next() {
             co_await send_error(from, wire::ErrorCode::unknown_transfer_id, "unknown transfer ID");
         }
     }
+}
+
+/// A packet that comes in time costs the clock nothing: the watch looks again at the new deadline when the old one is over.
+void Session::expect_until(Clock::time_point deadline) {
+    deadline_ = deadline;
+    silent_ = false;
+    if (!std::exchange(is_watched_, true)) watch();
+}
+
+void Session::watch() {
+    watch_.expires_at(deadline_);
+    watch_.async_wait([self = shared_from_this()](error_code ec) {
+        if (ec || self->over_) return;
+        if (Clock::now() < self->deadline_) return self->watch();
+        self->is_watched_ = false;
+        self->silent_ = true;
+        error_code ignored;
+        self->socket_.cancel(ignored);
+    });
 }
 
 std::optional<Session::Next> Session::obey(ByteSpan datagram) {

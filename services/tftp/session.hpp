@@ -36,6 +36,9 @@ class Session : public std::enable_shared_from_this<Session> {
     asio::awaitable<Next> perform(Transfer::Action action);
     /// What to do after a packet from the client, or silence.
     asio::awaitable<Next> next();
+    /// Silence until then ends the receiving that is under way.
+    void expect_until(Clock::time_point deadline);
+    void watch();
     /// What a datagram of the client means; nothing: it means nothing.
     [[nodiscard]] std::optional<Next> obey(ByteSpan datagram);
     asio::awaitable<void> send_oack();
@@ -51,6 +54,10 @@ class Session : public std::enable_shared_from_this<Session> {
     Transfer transfer_;
     Burst burst_;
     std::vector<std::byte> packets_;
+    asio::steady_timer watch_;
+    Clock::time_point deadline_;
+    bool is_watched_ = false;
+    bool silent_ = false;               // until deadline_ nothing came
     std::atomic<Clock::rep> heard_{0};  // when the client last acknowledged something; 0: never
     std::atomic<bool> over_{false};
 };
