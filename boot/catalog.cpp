@@ -17,7 +17,8 @@ Catalog::Catalog(CatalogData data) : data_{std::move(data)} {
     clients_.reserve(data_.clients.size());
     for (const ClientEntry& entry : data_.clients) {
         const std::size_t index = clients_.size();
-        const Client& client = clients_.emplace_back(resolve(entry, group(entry.group)));
+        Client& client = clients_.emplace_back(resolve(entry, group(entry.group)));
+        if (const auto next = data_.next_boots.find(client.name); next != data_.next_boots.end()) choose_next_boot(client, next->second);
         for (const MacAddress& mac : client.macs) by_mac_.emplace(mac, index);
         if (client.address) by_address_.emplace(*client.address, index);
     }
@@ -42,6 +43,7 @@ const Client* Catalog::by_uuid(const Uuid& uuid) const noexcept {
 const Client* Catalog::by_name(std::string_view name) const noexcept { return find_named(clients_, name); }
 const Target* Catalog::target(std::string_view name) const noexcept { return find_named(data_.targets, name); }
 const Image* Catalog::image(std::string_view name) const noexcept { return find_named(data_.images, name); }
+const Tool* Catalog::tool(std::string_view name) const noexcept { return find_named(data_.tools, name); }
 const Group* Catalog::group(std::string_view name) const noexcept { return find_named(data_.groups, name); }
 
 }  // namespace diskless::boot

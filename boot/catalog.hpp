@@ -1,6 +1,7 @@
 // Catalog: one immutable picture of all clients, groups, images and targets, indexed for the packet paths. A change makes a new Catalog.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,6 +19,8 @@ struct CatalogData {
     std::vector<Group> groups;
     std::vector<ClientEntry> clients;
     std::vector<Target> targets;
+    std::vector<Tool> tools;
+    std::map<std::string, std::string> next_boots;  ///< client -> a boot method or a tool, for one boot
     friend bool operator==(const CatalogData&, const CatalogData&) = default;
 };
 
@@ -35,6 +38,8 @@ class Catalog {
     [[nodiscard]] const Target* target(std::string_view name) const noexcept;
     [[nodiscard]] const Image* image(std::string_view name) const noexcept;
     [[nodiscard]] const Group* group(std::string_view name) const noexcept;
+
+    [[nodiscard]] const Tool* tool(std::string_view name) const noexcept;
 
     [[nodiscard]] const std::vector<Client>& clients() const noexcept { return clients_; }
     [[nodiscard]] const std::vector<Target>& targets() const noexcept { return data_.targets; }

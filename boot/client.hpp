@@ -2,6 +2,7 @@
 // business.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -24,6 +25,16 @@ enum class BootMethod : std::uint8_t {
 };
 [[nodiscard]] std::string_view name_of(BootMethod method) noexcept;
 [[nodiscard]] std::optional<BootMethod> boot_method(std::string_view name) noexcept;
+
+/// How a machine is left to its own disk: firmware differs in what it survives.
+enum class LocalExit : std::uint8_t {
+    automatic,  ///< UEFI: as `exit`; BIOS: as `drive`, and if that returns as `exit`
+    exit,       ///< back to the firmware, which tries what is next in its order
+    drive,      ///< the first BIOS drive is started from here
+    poweroff,   ///< there is nothing to go on to
+};
+[[nodiscard]] std::string_view name_of(LocalExit exit) noexcept;
+[[nodiscard]] std::optional<LocalExit> local_exit(std::string_view name) noexcept;
 
 enum class DiskMode : std::uint8_t { persistent, ephemeral, read_only, shared };
 [[nodiscard]] std::string_view name_of(DiskMode mode) noexcept;  ///< "persistent", "ephemeral", "read-only", "shared"
@@ -70,12 +81,39 @@ struct KernelBoot {
     friend bool operator==(const KernelBoot&, const KernelBoot&) = default;
 };
 
+/// A program that machines can start instead of their system: a memory test, a rescue system, an installer. Paths are below the boot root;
+/// one of kernel, iso and script is there.
+struct Tool {
+    std::string name;
+    std::string title;   ///< as menus show it
+    std::string kernel;  ///< with initrd and cmdline, where `{http}` becomes the boot root's URL
+    std::string initrd;
+    std::string cmdline;
+    std::string iso;     ///< started as a disc over HTTP
+    std::string script;  ///< an iPXE script
+    bool declared = false;
+    friend bool operator==(const Tool&, const Tool&) = default;
+};
+
+/// What a machine may choose from, for boot method `menu`.
+struct Menu {
+    std::string choice;                ///< taken when the time is up: "disk", "kernel", "local" or a tool; empty: the first there is
+    std::chrono::seconds timeout{30};  ///< 0: it waits for ever
+    std::string password;              ///< asked before tools and the shell; empty: nobody is asked
+    std::vector<std::string> tools;
+    friend bool operator==(const Menu&, const Menu&) = default;
+};
+
 /// What a group gives and a client may override; absent means "as the group says".
 struct BootSettings {
     std::optional<BootMethod> boot;
     std::optional<std::string> kernel, initrd, cmdline;
     std::optional<std::string> script;  ///< a path under the boot root, for boot method `script`
     std::optional<std::string> loader;  ///< overrides the loader chosen by architecture, for example "ipxe.efi"
+    std::optional<std::string> menu_default, menu_password;
+    std::optional<std::chrono::seconds> menu_timeout;
+    std::optional<std::vector<std::string>> tools;
+    std::optional<LocalExit> local_exit;
     std::optional<std::vector<Disk>> disks;
     std::vector<DhcpOption> dhcp_options;  ///< a client's own come before its group's, code by code
     friend bool operator==(const BootSettings&, const BootSettings&) = default;
@@ -124,6 +162,10 @@ struct Client {
     KernelBoot kernel;
     std::string script;
     std::string loader;
+    Menu menu;
+    LocalExit local_exit = LocalExit::automatic;
+    std::string next_boot;  ///< a choice for one boot, already taken into account above; empty: there is none
+    std::string tool;       ///< of that choice: this one is started instead of the system
     std::vector<Disk> disks;
     std::vector<DhcpOption> dhcp_options;
     bool declared = false;
@@ -141,6 +183,9 @@ struct Target {
     bool declared = false;
     friend bool operator==(const Target&, const Target&) = default;
 };
+
+/// `choice` names a boot method or a tool: for one boot the client is as if that was declared.
+void choose_next_boot(Client& client, const std::string& choice);
 
 /// The client's own settings over its group's over the defaults.
 [[nodiscard]] Client resolve(const ClientEntry& entry, const Group* group);

@@ -31,13 +31,16 @@ struct BootView {
     std::string address;  ///< reserved or leased; empty: none
     std::string target;
     std::vector<Loader> loaders;
-    std::string script;  ///< without secrets
+    std::string next_boot;  ///< for one boot; empty: as always
+    std::string script;     ///< without secrets
 };
 
 class BootControl {
  public:
     virtual ~BootControl() = default;
     [[nodiscard]] virtual OrRefusal<BootView> boot_of(const std::string& client) = 0;
+    /// Boots once by another method, or a tool; an empty choice takes that back.
+    virtual OrRefusal<BootView> set_next_boot(const std::string& client, const std::string& choice) = 0;
     /// Sends a magic packet to each of its cards; how many they are.
     virtual OrRefusal<std::size_t> wake(const std::string& client) = 0;
 };

@@ -19,7 +19,10 @@ std::string loader_of(const Client* client, Architecture architecture) {
 }
 
 /// A machine whose method never needs our disk or our loader.
-bool leaves_to_itself(const Client* client) noexcept { return client != nullptr && client->boot == BootMethod::local; }
+bool leaves_to_itself(const Client* client) noexcept {
+    // A choice for one boot is used up by the script, so the loader has to come that far.
+    return client != nullptr && client->boot == BootMethod::local && client->next_boot.empty();
+}
 
 bool has_boot_disk(const Client& client) noexcept {
     return std::ranges::any_of(client.disks, [](const Disk& disk) { return disk.lun == 0; });

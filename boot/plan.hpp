@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "boot/client.hpp"
 #include "boot/firmware.hpp"
@@ -18,6 +19,7 @@ struct BootServer {
     std::uint16_t http_port = 8080;
     std::uint16_t iscsi_port = 3260;
     std::string target_prefix;
+    std::vector<Ipv4Network> links;  ///< networks without a gateway between them and the server
 };
 
 struct BootPlan {

@@ -18,8 +18,9 @@ constexpr std::int64_t ms_per_s = 1000;
 void print_boot(const json::value& view) {
     std::string macs;
     for (const json::value& mac : view.at("macs").as_array()) macs += (macs.empty() ? "" : ", ") + text(mac);
-    fmt::print("client   {}\nmethod   {}\nmac      {}\naddress  {}\ntarget   {}\n\n", text(view.at("client")), text(view.at("method")),
-               macs.empty() ? "-" : macs, text(view.at("address")), text(view.at("target")));
+    fmt::print("client   {}\nmethod   {}\nonce     {}\nmac      {}\naddress  {}\ntarget   {}\n\n", text(view.at("client")),
+               text(view.at("method")), text(view.at("next_boot")), macs.empty() ? "-" : macs, text(view.at("address")),
+               text(view.at("target")));
     std::vector<std::vector<std::string>> rows{{"FIRMWARE", "IS OFFERED"}};
     for (const json::value& loader : view.at("loaders").as_array()) rows.push_back({text(loader.at("firmware")), text(loader.at("file"))});
     print_table(rows);
@@ -57,7 +58,8 @@ int wrong_usage(const char* usage) {
 }  // namespace
 
 int boots(const ApiClient& api, const std::vector<std::string>& words, bool as_json) {
-    if (words.size() != 2) return wrong_usage("diskless boot show|wake CLIENT");
+    static constexpr const char* usage = "diskless boot show|wake CLIENT, diskless boot next CLIENT [METHOD|TOOL]";
+    if (words.size() < 2 || words.size() > (words[0] == "next" ? 3 : 2)) return wrong_usage(usage);
     const std::string path = "/api/v1/clients/" + encoded(words[1]);
     if (words[0] == "show") {
         const auto view = api.get(path + "/boot");
@@ -70,7 +72,19 @@ int boots(const ApiClient& api, const std::vector<std::string>& words, bool as_j
                    words[1]);
         return exit_ok;
     }
-    return wrong_usage("diskless boot show|wake CLIENT");
+    if (words[0] == "next") {
+        const std::string choice = words.size() == 3 ? words[2] : "";
+        const auto view = api.post(path + "/next", {{"choice", choice}});
+        if (as_json) {
+            print_json(view);
+        } else if (choice.empty()) {
+            fmt::print("{} boots as always\n", words[1]);
+        } else {
+            fmt::print("the next boot of {} is {}, once\n", words[1], choice);
+        }
+        return exit_ok;
+    }
+    return wrong_usage(usage);
 }
 
 int leases(const ApiClient& api, const std::vector<std::string>& words, bool as_json) {

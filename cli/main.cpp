@@ -23,6 +23,7 @@ constexpr const char* usage = R"(diskless - asks and steers a running disklessd
   diskless sessions              the machines that are logged in to their disks
   diskless sessions drop TSIH    end one of them; it may log in again
   diskless boot show CLIENT      what a machine is offered, for every kind of firmware, and its script
+  diskless boot next CLIENT WHAT by which method or tool it boots once; without WHAT: as always
   diskless boot wake CLIENT      switch it on by its network card (Wake-on-LAN)
   diskless lease [list]          the addresses that machines have; export: the same as CSV
   diskless lease release ADDRESS the address may go to another machine

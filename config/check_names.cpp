@@ -52,6 +52,15 @@ void check_images(const Declaration& declaration, const Names& images, const std
     }
 }
 
+void check_tools(const Declaration& declaration, const Names& tools, const std::optional<std::vector<std::string>>& named,
+                 const std::vector<Place>& places) {
+    for (std::size_t i = 0; named && i < named->size(); ++i) {
+        if (!tools.contains((*named)[i]))
+            declaration.findings.add(places[i], fmt::format("tool {} is not declared", in_quotes((*named)[i])),
+                                     nearest_of((*named)[i], words_of(tools), "[[tool]]"));
+    }
+}
+
 /// A client and a target of one name would be one iSCSI target.
 void check_targets(const Declaration& declaration, const Names& clients, const Names& targets) {
     for (const auto& [name, place] : targets) {
@@ -82,13 +91,20 @@ void check_names(const Declaration& declaration) {
     const Names clients = unique_names(declaration, declared.clients, places.clients, "client");
     const Names targets = unique_names(declaration, declared.targets, places.targets, "target");
     check_targets(declaration, clients, targets);
-    check_group(declaration, groups, declaration.config.unknown_clients.group, places.services.unknown_group);
+    const Names tools = unique_names(declaration, declared.tools, places.tools, "tool");
+    const UnknownClients& unknown = declaration.config.unknown_clients;
+    check_group(declaration, groups, unknown.group, places.services.unknown_group);
+    const std::size_t own = unknown.groups.size() - places.services.unknown_groups.size();  // `group` stands before those that are written
+    for (std::size_t i = 0; i < places.services.unknown_groups.size(); ++i)
+        check_group(declaration, groups, unknown.groups[own + i], places.services.unknown_groups[i]);
     for (std::size_t i = 0; i < declared.groups.size(); ++i) {
+        check_tools(declaration, tools, declared.groups[i].settings.tools, places.groups[i].settings.tools);
         if (const auto& disks = declared.groups[i].settings.disks)
             check_images(declaration, images, *disks, places.groups[i].settings.disks);
     }
     for (std::size_t i = 0; i < declared.clients.size(); ++i) {
         check_group(declaration, groups, declared.clients[i].group, places.clients[i].group);
+        check_tools(declaration, tools, declared.clients[i].settings.tools, places.clients[i].settings.tools);
         if (const auto& disks = declared.clients[i].settings.disks)
             check_images(declaration, images, *disks, places.clients[i].settings.disks);
     }

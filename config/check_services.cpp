@@ -82,6 +82,11 @@ void check_services(const Declaration& declaration) {
         declaration.findings.add(places.tls_cert, "tls_cert stands without tls_key", "add tls_key = \"…\", or remove tls_cert");
     if (places.tls_key && config.http.tls_cert.empty())
         declaration.findings.add(places.tls_key, "tls_key stands without tls_cert", "add tls_cert = \"…\", or remove tls_key");
+    if (const std::uint16_t port = config.http.tls_port;
+        !config.http.tls_cert.empty() && (port == config.http.port || port == config.iscsi.port))
+        declaration.findings.add(places.http_tls_port ? places.http_tls_port : places.tls_cert,
+                                 fmt::format("tls_port {} is {} port too", port, port == config.http.port ? "[http]'s" : "[iscsi]'s"),
+                                 "give one of them another port");
     check_iscsi_tls(declaration);
     check_ports(declaration);
     if (config.unknown_clients.policy == UnknownPolicy::enroll && config.unknown_clients.group.empty())

@@ -71,8 +71,9 @@ struct Tftp {
 };
 
 struct Http {
-    std::uint16_t port = 8080;   ///< 0: off
-    std::filesystem::path root;  ///< default: TFTP's root
+    std::uint16_t port = 8080;      ///< 0: off
+    std::filesystem::path root;     ///< default: TFTP's root
+    std::uint16_t tls_port = 8443;  ///< beside `port`, once there is a certificate
     std::filesystem::path tls_cert, tls_key;
     std::uint32_t max_connections = 2048;
     std::chrono::milliseconds idle_timeout = 30s;   ///< keep-alive silence, and the time a request's head may take
@@ -112,6 +113,9 @@ enum class UnknownPolicy : std::uint8_t { ignore, enroll, menu };
 struct UnknownClients {
     UnknownPolicy policy = UnknownPolicy::ignore;
     std::string group;
+    std::vector<std::string> groups;  ///< what the menu offers to become a client of; `group` among them
+    std::string name = "pc-{mac}";    ///< of clients that are made: {mac}, {group}, {n}, {nn}, {nnn}
+    std::string password;             ///< asked before the menu enrols; empty: nobody is asked
 
     friend bool operator==(const UnknownClients&, const UnknownClients&) = default;
 };

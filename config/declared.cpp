@@ -1,4 +1,4 @@
-// [[image]], [[group]], [[client]] and [[target]].
+// [[image]], [[group]], [[client]], [[target]] and [[tool]].
 #include <fmt/format.h>
 
 #include "config/names.hpp"
@@ -93,6 +93,35 @@ void read_target(TableReader table, boot::CatalogData& declared, Places& places)
     places.targets.push_back(std::move(where));
 }
 
+void read_tool(TableReader table, boot::CatalogData& declared, Places& places) {
+    boot::Tool tool{.declared = true};
+    ToolPlaces where;
+    where.name = read_name(table, tool.name);
+    table.text("title", tool.title);
+    if (tool.title.empty()) tool.title = tool.name;
+    const auto path = [&](std::string_view key, std::string& out) {
+        std::optional<std::string> value;
+        table.parsed(key, value, parse_boot_path, boot_path_form);
+        out = value.value_or("");
+    };
+    path("kernel", tool.kernel);
+    path("initrd", tool.initrd);
+    table.text("cmdline", tool.cmdline);
+    path("iso", tool.iso);
+    path("script", tool.script);
+    const int ways = int{table.has("kernel")} + int{table.has("iso")} + int{table.has("script")};
+    if (ways != 1)
+        table.findings().add(where.name,
+                             fmt::format("tool {} has {} of kernel, iso and script", in_quotes(tool.name), ways == 0 ? "none" : "several"),
+                             "name one of them");
+    if (boot::boot_method(tool.name) || tool.name == "disk")
+        table.findings().add(where.name, fmt::format("a tool cannot be called {}: that is a way to boot", in_quotes(tool.name)),
+                             "choose another name");
+    table.finish();
+    declared.tools.push_back(std::move(tool));
+    places.tools.push_back(where);
+}
+
 }  // namespace
 
 void read_declared(TableReader& root, boot::CatalogData& declared, Places& places) {
@@ -100,6 +129,7 @@ void read_declared(TableReader& root, boot::CatalogData& declared, Places& place
     for (TableReader& table : root.tables("group", "[[group]]")) read_group(std::move(table), declared, places);
     for (TableReader& table : root.tables("client", "[[client]]")) read_client(std::move(table), declared, places);
     for (TableReader& table : root.tables("target", "[[target]]")) read_target(std::move(table), declared, places);
+    for (TableReader& table : root.tables("tool", "[[tool]]")) read_tool(std::move(table), declared, places);
 }
 
 }  // namespace diskless::config

@@ -11,10 +11,13 @@ namespace {
 
 using boot::BootMethod;
 using boot::DiskMode;
+using boot::LocalExit;
 
 constexpr std::uint32_t block_bytes = 512;
 constexpr std::uint32_t max_block_bytes = 4096;
 
+constexpr std::array<Choice<LocalExit>, 4> local_exits{
+    {{"auto", LocalExit::automatic}, {"exit", LocalExit::exit}, {"drive", LocalExit::drive}, {"poweroff", LocalExit::poweroff}}};
 constexpr std::array<Choice<BootMethod>, 5> boot_methods{{{"sanboot", BootMethod::sanboot},
                                                           {"kernel", BootMethod::kernel},
                                                           {"menu", BootMethod::menu},
@@ -27,17 +30,6 @@ constexpr std::array<Choice<DiskMode>, 4> disk_modes{{{"persistent", DiskMode::p
 
 std::optional<std::string> parse_image(std::string_view text) noexcept {
     return parse_image_reference(text) ? std::optional{std::string{text}} : std::nullopt;
-}
-
-/// A path below the boot root, as the boot loader asks for it.
-std::optional<std::string> parse_boot_path(std::string_view text) noexcept {
-    if (text.empty() || text.front() == '/' || text.contains('\\') || text.contains(' ')) return std::nullopt;
-    for (std::string_view rest = text; !rest.empty();) {
-        const std::string_view part = rest.substr(0, rest.find('/'));
-        if (part == "..") return std::nullopt;
-        rest.remove_prefix(std::min(rest.size(), part.size() + 1));
-    }
-    return std::string{text};
 }
 
 /// image, file, size: exactly one, or file and size. A disk whose source is wrong stays, blank and of no size, so that its LUN still
@@ -118,21 +110,29 @@ std::vector<boot::Disk> read_luns(TableReader& table, std::vector<DiskPlaces>& p
 }
 
 void read_settings(TableReader& table, boot::BootSettings& settings, SettingsPlaces& places) {
-    static constexpr std::string_view path_form = "a path below the boot root without spaces such as \"vmlinuz\"";
     BootMethod method{};
     places.boot = table.choice<BootMethod>("boot", method, boot_methods);
     if (places.boot) settings.boot = method;
-    places.kernel = table.parsed("kernel", settings.kernel, parse_boot_path, path_form);
+    places.kernel = table.parsed("kernel", settings.kernel, parse_boot_path, boot_path_form);
     std::string initrd;
     // Empty is a value here: a kernel that needs no initrd.
     places.initrd = table.text("initrd", initrd);
     if (places.initrd && !initrd.empty() && !parse_boot_path(initrd))
         table.findings().add(places.initrd, fmt::format("initrd {} is not understood", in_quotes(initrd)),
-                             fmt::format("write {}", path_form));
+                             fmt::format("write {}", boot_path_form));
     if (places.initrd) settings.initrd = std::move(initrd);
     table.text("cmdline", settings.cmdline);
-    places.script = table.parsed("script", settings.script, parse_boot_path, path_form);
+    places.script = table.parsed("script", settings.script, parse_boot_path, boot_path_form);
     table.parsed("loader", settings.loader, parse_boot_path, "a path below the boot root without spaces such as \"ipxe.efi\"");
+    table.text("menu_default", settings.menu_default);
+    std::chrono::seconds timeout{};
+    if (table.duration("menu_timeout", timeout, std::chrono::seconds{0}, std::chrono::hours{24})) settings.menu_timeout = timeout;
+    table.text("menu_password", settings.menu_password);
+    std::vector<std::string> tools;
+    places.tools = table.list("tools", tools, parse_name, "the name of a [[tool]]");
+    if (table.has("tools")) settings.tools = std::move(tools);
+    LocalExit exit{};
+    if (table.choice<LocalExit>("local_exit", exit, local_exits)) settings.local_exit = exit;
     table.list("dhcp_options", settings.dhcp_options, parse_dhcp_option, dhcp_option_form);
     const bool has_disks = table.has("disks");
     std::vector<boot::Disk> disks;

@@ -33,6 +33,39 @@ bool is_dated(std::string_view text) noexcept {
 
 bool is_name(std::string_view text) noexcept { return text.size() <= max_name_length && is_domain(text); }
 
+std::optional<std::string> parse_name(std::string_view text) noexcept {
+    return is_name(text) ? std::optional{std::string{text}} : std::nullopt;
+}
+
+std::optional<std::string> parse_boot_path(std::string_view text) noexcept {
+    if (text.empty() || text.front() == '/' || text.contains('\\') || text.contains(' ')) return std::nullopt;
+    for (std::string_view rest = text; !rest.empty();) {
+        const std::string_view part = rest.substr(0, rest.find('/'));
+        if (part == "..") return std::nullopt;
+        rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+    }
+    return std::string{text};
+}
+
+std::optional<std::string> parse_name_template(std::string_view text) noexcept {
+    std::string example;
+    bool differs = false;
+    for (std::string_view rest = text; !rest.empty();) {
+        const std::string_view word = rest.substr(0, rest.starts_with('{') ? rest.find('}') + 1 : 1);
+        if (word.empty()) return std::nullopt;  // never closed
+        if (word.starts_with('{')) {
+            const bool number = word == "{n}" || word == "{nn}" || word == "{nnn}";
+            if (!number && word != "{mac}" && word != "{group}") return std::nullopt;
+            differs = differs || number || word == "{mac}";
+            example += word == "{mac}" ? "525400123401" : "1";
+        } else {
+            example += word;
+        }
+        rest.remove_prefix(word.size());
+    }
+    return differs && is_name(example) ? std::optional{std::string{text}} : std::nullopt;
+}
+
 bool is_domain_name(std::string_view text) noexcept { return text.size() <= 253 && is_domain(text); }
 
 bool is_target_prefix(std::string_view text) noexcept {

@@ -21,6 +21,15 @@ inline constexpr std::size_t max_target_prefix_length = 223 - sizeof(".initiator
 [[nodiscard]] bool is_name(std::string_view text) noexcept;
 inline constexpr std::string_view name_form = "lower-case letters, digits, '-' and '.', at most 63, such as \"desk-01\"";
 
+[[nodiscard]] std::optional<std::string> parse_name(std::string_view text) noexcept;
+
+/// A path below the boot root: no spaces, no control characters, no "..".
+[[nodiscard]] std::optional<std::string> parse_boot_path(std::string_view text) noexcept;
+inline constexpr std::string_view boot_path_form = "a path below the boot root without spaces such as \"vmlinuz\"";
+
+/// "pc-{mac}", "{group}-{nn}": a name with {mac}, {group}, and {n}, {nn}, {nnn} for a number.
+[[nodiscard]] std::optional<std::string> parse_name_template(std::string_view text) noexcept;
+
 /// The same labels, as long as a whole domain name may be.
 [[nodiscard]] bool is_domain_name(std::string_view text) noexcept;
 

@@ -9,12 +9,13 @@ namespace diskless::config {
 
 struct ServicePlaces {
     Place data_dir, server_address;
-    Place dhcp_port, tftp_port, http_port, iscsi_port;
+    Place dhcp_port, tftp_port, http_port, http_tls_port, iscsi_port;
     Place tftp_root, http_root, tls_cert, tls_key;
     Place iscsi_tls_port, iscsi_tls_cert, iscsi_tls_key, iscsi_tls_client_ca;
     Place chap_secrets;
     std::vector<Place> discovery_auth;
     Place unknown_policy, unknown_group;
+    std::vector<Place> unknown_groups;
 };
 
 struct SubnetPlaces {
@@ -32,6 +33,7 @@ struct DiskPlaces {
 
 struct SettingsPlaces {
     Place boot, kernel, initrd, script;
+    std::vector<Place> tools;
     std::vector<DiskPlaces> disks;
 };
 
@@ -54,6 +56,10 @@ struct TargetPlaces {
     std::vector<Place> chap;
 };
 
+struct ToolPlaces {
+    Place name;
+};
+
 struct Places {
     ServicePlaces services;
     std::vector<SubnetPlaces> subnets;
@@ -61,6 +67,7 @@ struct Places {
     std::vector<GroupPlaces> groups;
     std::vector<ClientPlaces> clients;
     std::vector<TargetPlaces> targets;
+    std::vector<ToolPlaces> tools;
 };
 
 }  // namespace diskless::config

@@ -50,6 +50,13 @@ void read_server(TableReader table, Server& server, ServicePlaces& places) {
 void read_unknown_clients(TableReader table, UnknownClients& unknown, ServicePlaces& places) {
     places.unknown_policy = table.choice<UnknownPolicy>("policy", unknown.policy, policies);
     places.unknown_group = table.text("group", unknown.group);
+    places.unknown_groups = table.list("groups", unknown.groups, parse_name, "the name of a [[group]]");
+    if (!unknown.group.empty() && std::ranges::find(unknown.groups, unknown.group) == unknown.groups.end())
+        unknown.groups.insert(unknown.groups.begin(), unknown.group);
+    std::optional<std::string> name;
+    table.parsed("name", name, parse_name_template, "a name with {mac}, {group}, {n}, {nn} or {nnn} in it such as \"{group}-{nn}\"");
+    if (name) unknown.name = *name;
+    table.text("password", unknown.password);
     table.finish();
 }
 

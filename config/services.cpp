@@ -40,6 +40,7 @@ void read_tftp(TableReader table, Tftp& tftp, ServicePlaces& places) {
 void read_http(TableReader table, Http& http, ServicePlaces& places) {
     places.http_port = table.whole("port", http.port, 0);
     places.http_root = table.path("root", http.root);
+    places.http_tls_port = table.whole("tls_port", http.tls_port, 1);
     places.tls_cert = table.path("tls_cert", http.tls_cert);
     places.tls_key = table.path("tls_key", http.tls_key);
     table.whole("max_connections", http.max_connections, 1, max_sessions);

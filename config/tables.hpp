@@ -16,7 +16,7 @@ void read_http(TableReader table, Http& http, ServicePlaces& places);
 void read_iscsi(TableReader table, Iscsi& iscsi, ServicePlaces& places);
 void read_unknown_clients(TableReader table, UnknownClients& unknown, ServicePlaces& places);
 
-/// [[image]], [[group]], [[client]] and [[target]].
+/// [[image]], [[group]], [[client]], [[target]] and [[tool]].
 void read_declared(TableReader& root, boot::CatalogData& declared, Places& places);
 /// boot, kernel, initrd, cmdline, script, loader and disks: what groups and clients have in common.
 void read_settings(TableReader& table, boot::BootSettings& settings, SettingsPlaces& places);

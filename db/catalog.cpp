@@ -26,14 +26,13 @@ boot::CatalogData told(Merged merged) {
 }
 
 CatalogStore::Enrolled enroll_row(Connection& connection, boot::ClientEntry client) {
-    boot::CatalogData catalog = read_catalog(connection);
+    const boot::CatalogData catalog = read_catalog(connection);
     const auto has_one_of_its_macs = [&](const boot::ClientEntry& other) {
         return std::ranges::any_of(other.macs, [&](MacAddress mac) { return std::ranges::find(client.macs, mac) != client.macs.end(); });
     };
     // Two requests of one machine may be under way at once: the second finds what the first made.
     if (const auto known = std::ranges::find_if(catalog.clients, has_one_of_its_macs); known != catalog.clients.end()) {
-        boot::ClientEntry found = *known;
-        return {std::move(found), std::move(catalog)};
+        return {*known};
     }
     std::vector<std::string_view> taken;
     taken.reserve(catalog.clients.size() + catalog.targets.size());
@@ -42,8 +41,7 @@ CatalogStore::Enrolled enroll_row(Connection& connection, boot::ClientEntry clie
     client.name = free_name(client.name, taken);
     client.declared = false;
     insert(connection, client);
-    catalog.clients.insert(std::ranges::upper_bound(catalog.clients, client.name, {}, &boot::ClientEntry::name), client);
-    return {std::move(client), std::move(catalog)};
+    return {std::move(client)};
 }
 
 }  // namespace
@@ -58,7 +56,27 @@ asio::awaitable<boot::CatalogData> CatalogStore::synchronise(boot::CatalogData d
     co_return told(std::move(merged));
 }
 
-asio::awaitable<boot::CatalogData> CatalogStore::load() { return ask(*database_, read_catalog); }
+boot::CatalogData CatalogStore::load() { return database_->run(read_catalog); }
+
+void CatalogStore::set_next_boot(const std::string& client, const std::string& choice) {
+    database_->run([&](Connection& connection) {
+        if (choice.empty()) {
+            connection.statement("DELETE FROM next_boots WHERE client = ?").run(client);
+        } else {
+            connection.statement("INSERT OR REPLACE INTO next_boots (client, choice) VALUES (?, ?)").run(client, choice);
+        }
+    });
+}
+
+asio::awaitable<bool> CatalogStore::take_next_boot(std::string client, std::string choice) {
+    return ask(*database_, [client = std::move(client), choice = std::move(choice)](Connection& connection) {
+        Statement removed = connection.statement("DELETE FROM next_boots WHERE client = ? AND choice = ? RETURNING client");
+        removed.bind(client, choice);
+        bool taken = false;
+        while (removed.step()) taken = true;
+        return taken;
+    });
+}
 
 asio::awaitable<CatalogStore::Enrolled> CatalogStore::enroll(boot::ClientEntry client) {
     return ask(*database_, [client = std::move(client)](Connection& connection) { return enroll_row(connection, client); });

@@ -21,14 +21,19 @@ class CatalogStore {
     /// The same while serving: on reload.
     [[nodiscard]] asio::awaitable<boot::CatalogData> synchronise(boot::CatalogData declared);
 
-    [[nodiscard]] asio::awaitable<boot::CatalogData> load();
+    /// All there is. Waits for the disk: not on a thread that serves.
+    [[nodiscard]] boot::CatalogData load();
 
     struct Enrolled {
-        boot::ClientEntry client;   ///< as it was kept: under a free name; or the one that already has one of its MACs
-        boot::CatalogData catalog;  ///< all there is now
+        boot::ClientEntry client;  ///< as it was kept: under a free name; or the one that already has one of its MACs
     };
     /// A machine nobody declared becomes a client. Throws StoreError when it cannot be kept.
     [[nodiscard]] asio::awaitable<Enrolled> enroll(boot::ClientEntry client);
+
+    /// A boot method or a tool for one boot of a client; empty: as always. Waits for the disk: not on a thread that serves.
+    void set_next_boot(const std::string& client, const std::string& choice);
+    /// Whether it was there: it is used up by this call alone.
+    [[nodiscard]] asio::awaitable<bool> take_next_boot(std::string client, std::string choice);
 
  private:
     Database* database_;

@@ -1,6 +1,7 @@
 #include "db/catalog_rows.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -45,7 +46,19 @@ std::vector<boot::DhcpOption> options_of(std::string_view text) {
     return options;
 }
 
-/// boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options, from `column` on.
+constexpr std::string_view settings_columns =
+    "boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options, menu_default, menu_timeout_s, menu_password, tools, "
+    "local_exit";
+
+std::vector<std::string> words_of(std::string_view text) {
+    std::vector<std::string> words;
+    for (const auto part : std::views::split(text, ',')) {
+        if (const std::string_view word{part}; !word.empty()) words.emplace_back(word);
+    }
+    return words;
+}
+
+/// settings_columns, from `column` on.
 boot::BootSettings settings_of(const Statement& row, int column) {
     boot::BootSettings settings;
     if (!row.is_null(column)) settings.boot = must(boot::boot_method(row.text(column)), "boot method", row.text(column));
@@ -56,6 +69,11 @@ boot::BootSettings settings_of(const Statement& row, int column) {
     settings.loader = row.optional_text(column + 5);
     if (row.integer(column + 6) != 0) settings.disks.emplace();
     settings.dhcp_options = options_of(row.text(column + 7));
+    settings.menu_default = row.optional_text(column + 8);
+    if (!row.is_null(column + 9)) settings.menu_timeout = std::chrono::seconds{row.integer(column + 9)};
+    settings.menu_password = row.optional_text(column + 10);
+    if (!row.is_null(column + 11)) settings.tools = words_of(row.text(column + 11));
+    if (!row.is_null(column + 12)) settings.local_exit = must(boot::local_exit(row.text(column + 12)), "local_exit", row.text(column + 12));
     return settings;
 }
 
@@ -124,8 +142,20 @@ void read_client_lists(Connection& connection, boot::CatalogData& data) {
 
 // ---- writing ----
 
-std::optional<std::string_view> name_of(const std::optional<boot::BootMethod>& method) {
-    return method ? std::optional{boot::name_of(*method)} : std::nullopt;
+constexpr std::string_view settings_places = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?";
+
+template<class Enum>
+std::optional<std::string_view> name_of(const std::optional<Enum>& value) {
+    return value ? std::optional{boot::name_of(*value)} : std::nullopt;
+}
+
+std::optional<std::int64_t> seconds_of(const std::optional<std::chrono::seconds>& time) {
+    return time ? std::optional{std::int64_t{time->count()}} : std::nullopt;
+}
+
+std::optional<std::string> text_of(const std::optional<std::vector<std::string>>& words) {
+    if (!words) return std::nullopt;
+    return fmt::format("{}", fmt::join(*words, ","));
 }
 
 std::string text_of(const std::vector<boot::DhcpOption>& options) {
@@ -183,13 +213,10 @@ void insert(Connection& connection, const boot::Image& image) {
 
 void insert(Connection& connection, const boot::Group& group) {
     const boot::BootSettings& settings = group.settings;
-    connection
-        .statement(
-            "INSERT INTO groups (name, boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options, declared) VALUES (?, ?, ?, "
-            "?, "
-            "?, ?, ?, ?, ?, ?)")
-        .run(group.name, name_of(settings.boot), settings.kernel, settings.initrd, settings.cmdline, settings.script, settings.loader,
-             settings.disks.has_value(), text_of(settings.dhcp_options), group.declared);
+    connection.statement(fmt::format("INSERT INTO groups (name, declared, {}) VALUES (?, ?, {})", settings_columns, settings_places))
+        .run(group.name, group.declared, name_of(settings.boot), settings.kernel, settings.initrd, settings.cmdline, settings.script,
+             settings.loader, settings.disks.has_value(), text_of(settings.dhcp_options), settings.menu_default,
+             seconds_of(settings.menu_timeout), settings.menu_password, text_of(settings.tools), name_of(settings.local_exit));
     if (settings.disks) insert_disks(connection, {.group = group.name}, *settings.disks);
 }
 
@@ -198,6 +225,11 @@ void insert(Connection& connection, const boot::Target& target) {
         .run(target.name, target.declared, target.redirect);
     insert_access(connection, {.target = target.name}, target);
     insert_disks(connection, {.target = target.name}, target.luns);
+}
+
+void insert(Connection& connection, const boot::Tool& tool) {
+    connection.statement("INSERT INTO tools (name, title, kernel, initrd, cmdline, iso, script, declared) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+        .run(tool.name, tool.title, tool.kernel, tool.initrd, tool.cmdline, tool.iso, tool.script, tool.declared);
 }
 
 /// Everything that changed goes before anything comes: a MAC may move from one client to another.
@@ -223,13 +255,12 @@ void replace_changed(Connection& connection, const std::vector<Entry>& present, 
 void insert(Connection& connection, const boot::ClientEntry& client) {
     const boot::BootSettings& settings = client.settings;
     connection
-        .statement(
-            "INSERT INTO clients (name, uuid, address, group_name, boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options, "
-            "declared) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-        .run(client.name, text_of(client.uuid), text_of(client.address), client.group, name_of(settings.boot), settings.kernel,
-             settings.initrd, settings.cmdline, settings.script, settings.loader, settings.disks.has_value(),
-             text_of(settings.dhcp_options), client.declared);
+        .statement(fmt::format("INSERT INTO clients (name, declared, uuid, address, group_name, {}) VALUES (?, ?, ?, ?, ?, {})",
+                               settings_columns, settings_places))
+        .run(client.name, client.declared, text_of(client.uuid), text_of(client.address), client.group, name_of(settings.boot),
+             settings.kernel, settings.initrd, settings.cmdline, settings.script, settings.loader, settings.disks.has_value(),
+             text_of(settings.dhcp_options), settings.menu_default, seconds_of(settings.menu_timeout), settings.menu_password,
+             text_of(settings.tools), name_of(settings.local_exit));
     for (std::size_t i = 0; i < client.macs.size(); ++i)
         connection.statement("INSERT INTO client_macs (mac, client, position) VALUES (?, ?, ?)").run(client.macs[i].text(), client.name, i);
     insert_access(connection, {.client = client.name}, client);
@@ -240,15 +271,12 @@ boot::CatalogData read_catalog(Connection& connection) {
     boot::CatalogData data;
     Statement images = connection.statement("SELECT name, file, declared FROM images ORDER BY name");
     while (images.step()) data.images.push_back({std::string{images.text(0)}, images.text(1), images.integer(2) != 0});
-    Statement groups = connection.statement(
-        "SELECT name, declared, boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options FROM groups ORDER BY name");
+    Statement groups = connection.statement(fmt::format("SELECT name, declared, {} FROM groups ORDER BY name", settings_columns));
     while (groups.step())
         data.groups.push_back(
             {.name = std::string{groups.text(0)}, .settings = settings_of(groups, 2), .declared = groups.integer(1) != 0});
     Statement clients = connection.statement(
-        "SELECT name, declared, uuid, address, group_name, boot, kernel, initrd, cmdline, script, loader, has_disks, dhcp_options FROM "
-        "clients ORDER BY "
-        "name");
+        fmt::format("SELECT name, declared, uuid, address, group_name, {} FROM clients ORDER BY name", settings_columns));
     while (clients.step())
         data.clients.push_back({.name = std::string{clients.text(0)},
                                 .uuid = parsed<Uuid>(clients, 2, "UUID"),
@@ -260,6 +288,18 @@ boot::CatalogData read_catalog(Connection& connection) {
     while (targets.step())
         data.targets.push_back(
             {.name = std::string{targets.text(0)}, .redirect = std::string{targets.text(2)}, .declared = targets.integer(1) != 0});
+    Statement tools = connection.statement("SELECT name, title, kernel, initrd, cmdline, iso, script, declared FROM tools ORDER BY name");
+    while (tools.step())
+        data.tools.push_back({.name = std::string{tools.text(0)},
+                              .title = std::string{tools.text(1)},
+                              .kernel = std::string{tools.text(2)},
+                              .initrd = std::string{tools.text(3)},
+                              .cmdline = std::string{tools.text(4)},
+                              .iso = std::string{tools.text(5)},
+                              .script = std::string{tools.text(6)},
+                              .declared = tools.integer(7) != 0});
+    Statement next_boots = connection.statement("SELECT client, choice FROM next_boots");
+    while (next_boots.step()) data.next_boots.emplace(next_boots.text(0), next_boots.text(1));
     read_client_lists(connection, data);
     read_disks(connection, data);
     return data;
@@ -270,6 +310,7 @@ void write_changes(Connection& connection, const boot::CatalogData& present, con
     replace_changed(connection, present.groups, wanted.groups, "DELETE FROM groups WHERE name = ?");
     replace_changed(connection, present.clients, wanted.clients, "DELETE FROM clients WHERE name = ?");
     replace_changed(connection, present.targets, wanted.targets, "DELETE FROM targets WHERE name = ?");
+    replace_changed(connection, present.tools, wanted.tools, "DELETE FROM tools WHERE name = ?");
 }
 
 }  // namespace diskless::db

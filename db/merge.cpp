@@ -123,7 +123,14 @@ void drop_declared_machines(std::vector<boot::ClientEntry>& kept, const boot::Ca
 }  // namespace
 
 std::string free_name(std::string_view wanted, const std::vector<std::string_view>& taken) {
-    return first_free(wanted, [&](std::string_view candidate) { return std::ranges::find(taken, candidate) != taken.end(); });
+    const auto is_taken = [&](std::string_view candidate) { return std::ranges::find(taken, candidate) != taken.end(); };
+    const std::size_t open = wanted.find("{n");
+    const std::size_t close = wanted.find('}', open);
+    if (open == std::string_view::npos || close == std::string_view::npos) return first_free(wanted, is_taken);
+    for (unsigned n = 1;; ++n) {
+        std::string name = fmt::format("{}{:0{}}{}", wanted.substr(0, open), n, close - open - 1, wanted.substr(close + 1));
+        if (!is_taken(name)) return name;
+    }
 }
 
 Merged merge_declared(const boot::CatalogData& stored, const boot::CatalogData& declared) {
@@ -167,7 +174,9 @@ Merged merge_declared(const boot::CatalogData& stored, const boot::CatalogData& 
     merged.catalog = {.images = together(declared.images, std::move(images)),
                       .groups = together(declared.groups, std::move(groups)),
                       .clients = together(declared.clients, std::move(clients)),
-                      .targets = together(declared.targets, std::move(targets))};
+                      .targets = together(declared.targets, std::move(targets)),
+                      .tools = together(declared.tools, {}),
+                      .next_boots = stored.next_boots};
     return merged;
 }
 

@@ -79,10 +79,39 @@ const boot::Client* find(const boot::Catalog& catalog, const std::string& name) 
     return found == catalog.clients().end() ? nullptr : &*found;
 }
 
+/// Why a client cannot boot so once; empty: it can.
+std::string why_not(const boot::Client& client, const std::string& choice, const boot::Catalog& catalog) {
+    const auto method = boot::boot_method(choice);
+    if (choice.empty() || method == boot::BootMethod::local || method == boot::BootMethod::menu) return {};
+    if (method == boot::BootMethod::sanboot)
+        return std::ranges::find(client.disks, 0, &boot::Disk::lun) != client.disks.end()
+                   ? ""
+                   : fmt::format("{} has no disk with LUN 0", client.name);
+    if (method == boot::BootMethod::kernel)
+        return client.kernel.cmdline.empty() ? fmt::format("{} has no cmdline; write kernel, initrd and cmdline", client.name) : "";
+    if (method == boot::BootMethod::script) return client.script.empty() ? fmt::format("{} has no script", client.name) : "";
+    if (catalog.tool(choice) != nullptr) return {};
+    return fmt::format("'{}' is neither a boot method (sanboot, kernel, menu, script, local) nor a declared [[tool]]", choice);
+}
+
 }  // namespace
 
-BootDesk::BootDesk(boot::CurrentCatalog& catalog, const boot::AddressBook& addresses, boot::BootServer server, std::string interface)
-    : catalog_{catalog}, addresses_{addresses}, server_{std::move(server)}, interface_{std::move(interface)} {}
+BootDesk::BootDesk(boot::CurrentCatalog& catalog, const boot::AddressBook& addresses, boot::BootServer server, std::string interface,
+                   KeepChoice keep)
+    : catalog_{catalog}, addresses_{addresses}, server_{std::move(server)}, interface_{std::move(interface)}, keep_{std::move(keep)} {}
+
+boot::OrRefusal<boot::BootView> BootDesk::set_next_boot(const std::string& name, const std::string& choice) {
+    {
+        const auto catalog = catalog_.get();
+        const boot::Client* client = find(*catalog, name);
+        if (client == nullptr) return std::unexpected{unknown(name)};
+        if (std::string why = why_not(*client, choice, *catalog); !why.empty())
+            return std::unexpected{Refusal{Refusal::Kind::conflict, std::move(why)}};
+    }
+    keep_(name, choice);
+    log::info("client.next_boot", "client={} choice={}", name, choice.empty() ? "-" : choice);
+    return boot_of(name);
+}
 
 boot::OrRefusal<boot::BootView> BootDesk::boot_of(const std::string& name) {
     const auto catalog = catalog_.get();
@@ -91,11 +120,13 @@ boot::OrRefusal<boot::BootView> BootDesk::boot_of(const std::string& name) {
     boot::BootView view{.client = client->name,
                         .method = std::string{boot::name_of(client->boot)},
                         .target = boot::target_name(server_.target_prefix, client->name),
-                        .script = boot::ipxe_script(client, server_, nullptr)};
+                        .next_boot = client->next_boot,
+                        .script = {}};
     for (const MacAddress& mac : client->macs) view.macs.push_back(mac.text());
     std::optional<Ipv4Address> address = client->address;
     for (std::size_t i = 0; !address && i < client->macs.size(); ++i) address = addresses_.address_of(client->macs[i]);
     if (address) view.address = address->text();
+    view.script = boot::ipxe_script(client, server_, {.tools = catalog->data().tools, .address = address});
     for (const Kind& kind : kinds) {
         const boot::BootPlan plan = boot::plan_boot(client, kind.firmware, server_);
         view.loaders.push_back({kind.name, plan.boot_file.empty() ? plan.root_path : plan.boot_file});

@@ -1,6 +1,5 @@
 #include "disklessd/boot_recorder.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "common/log.hpp"
@@ -13,8 +12,7 @@ void BootRecorder::observe(boot::Event event) {
     boot::BootTimeline finished;
     {
         const std::lock_guard lock{mutex_};
-        if (timelines_.size() >= max_machines && !timelines_.contains(event.mac)) forget_one();
-        boot::BootTimeline& timeline = timelines_[event.mac];
+        boot::BootTimeline& timeline = heard_of(event.mac, !event.client.empty()).timeline;
         const auto change = timeline.observe(event);
         if (change == boot::BootTimeline::Change::none) return;
         const std::string_view name = event.client.empty() ? "-" : std::string_view{event.client};
@@ -37,10 +35,26 @@ void BootRecorder::observe(boot::Event event) {
     keep_(event.mac, finished);
 }
 
+/// Moves it to the end of its order, which may have become another one.
+BootRecorder::Machine& BootRecorder::heard_of(MacAddress mac, bool declared) {
+    Order& order = declared ? declared_ : strangers_;
+    if (const auto found = machines_.find(mac); found != machines_.end()) {
+        Machine& machine = found->second;
+        order.splice(order.end(), *machine.order, machine.place);
+        machine.order = &order;
+        return machine;
+    }
+    if (machines_.size() >= max_machines) forget_one();
+    Machine& machine = machines_[mac];
+    machine.order = &order;
+    machine.place = order.insert(order.end(), mac);
+    return machine;
+}
+
 void BootRecorder::forget_one() {
-    const auto oldest =
-        std::ranges::min_element(timelines_, {}, [](const auto& entry) { return entry.second.started() + entry.second.duration(); });
-    timelines_.erase(oldest);
+    Order& order = strangers_.empty() ? declared_ : strangers_;
+    machines_.erase(order.front());
+    order.pop_front();
 }
 
 }  // namespace diskless

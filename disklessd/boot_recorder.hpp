@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <mutex>
 #include <unordered_map>
 
@@ -17,15 +18,28 @@ class BootRecorder final : public boot::BootObserver {
 
     void observe(boot::Event event) override;
 
-    /// Machines remembered at a time; beyond it the one silent for longest is forgotten.
+    /// Machines remembered at a time; beyond it the one silent for longest is forgotten, one that nobody declared before any other.
     static constexpr std::size_t max_machines = 16384;
 
+    [[nodiscard]] bool remembers(MacAddress mac) const {
+        const std::lock_guard lock{mutex_};
+        return machines_.contains(mac);
+    }
+
  private:
+    using Order = std::list<MacAddress>;  // the one silent for longest first
+    struct Machine {
+        boot::BootTimeline timeline;
+        Order* order = nullptr;
+        Order::iterator place;
+    };
+    Machine& heard_of(MacAddress mac, bool declared);
     void forget_one();
 
     Keep keep_;
-    std::mutex mutex_;
-    std::unordered_map<MacAddress, boot::BootTimeline> timelines_;
+    mutable std::mutex mutex_;
+    std::unordered_map<MacAddress, Machine> machines_;
+    Order declared_, strangers_;
 };
 
 }  // namespace diskless

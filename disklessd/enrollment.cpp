@@ -8,8 +8,22 @@
 
 namespace diskless {
 
-Enrollment::Enrollment(TaskGroup& tasks, db::CatalogStore& clients, db::EventStore& events, std::string group, CatalogChanged changed)
-    : tasks_{tasks}, clients_{clients}, events_{events}, group_{std::move(group)}, changed_{std::move(changed)} {}
+std::string name_for(std::string_view name_template, const MacAddress& mac, std::string_view group) {
+    std::string digits;
+    for (const std::byte octet : mac.octets) fmt::format_to(std::back_inserter(digits), "{:02x}", std::to_integer<unsigned>(octet));
+    std::string name{name_template};
+    const auto replace = [&](std::string_view word, std::string_view value) {
+        for (auto at = name.find(word); at != std::string::npos; at = name.find(word, at + value.size()))
+            name.replace(at, word.size(), value);
+    };
+    replace("{mac}", digits);
+    replace("{group}", group);
+    return name;
+}
+
+Enrollment::Enrollment(TaskGroup& tasks, db::CatalogStore& clients, db::EventStore& events, config::UnknownClients policy,
+                       CatalogChanged changed)
+    : tasks_{tasks}, clients_{clients}, events_{events}, policy_{std::move(policy)}, changed_{std::move(changed)} {}
 
 void Enrollment::enroll(const MacAddress& mac) {
     {
@@ -20,22 +34,28 @@ void Enrollment::enroll(const MacAddress& mac) {
 }
 
 asio::awaitable<void> Enrollment::make_client(MacAddress mac) {
-    boot::ClientEntry entry{.macs = {mac}, .group = group_};
-    entry.name = "pc-";
-    for (const std::byte octet : mac.octets) fmt::format_to(std::back_inserter(entry.name), "{:02x}", std::to_integer<unsigned>(octet));
+    (void)co_await enroll_in(mac, policy_.group);
+    const std::lock_guard lock{mutex_};
+    under_way_.erase(mac);
+}
+
+asio::awaitable<boot::OrRefusal<std::string>> Enrollment::enroll_in(MacAddress mac, std::string group) {
+    using boot::Refusal;
+    if (std::ranges::find(policy_.groups, group) == policy_.groups.end())
+        co_return std::unexpected{Refusal{Refusal::Kind::wrong, fmt::format("machines are not enrolled in group '{}'", group)}};
     try {
-        auto enrolled = co_await clients_.enroll(std::move(entry));
-        log::info("client.enrolled", "client={} mac={} group={}", enrolled.client.name, mac, group_);
+        const auto enrolled = co_await clients_.enroll({.name = name_for(policy_.name, mac, group), .macs = {mac}, .group = group});
+        log::info("client.enrolled", "client={} mac={} group={}", enrolled.client.name, mac, enrolled.client.group);
         events_.record({.at = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()),
                         .kind = "client.enrolled",
                         .subject = enrolled.client.name,
-                        .detail = fmt::format("mac={} group={}", mac, group_)});
-        changed_(std::move(enrolled.catalog));
+                        .detail = fmt::format("mac={} group={}", mac, enrolled.client.group)});
+        co_await changed_();
+        co_return enrolled.client.name;
     } catch (const std::exception& e) {
         log::error("client.not_enrolled", "mac={} error=\"{}\"", mac, e.what());
+        co_return std::unexpected{Refusal{Refusal::Kind::failed, e.what()}};
     }
-    const std::lock_guard lock{mutex_};
-    under_way_.erase(mac);
 }
 
 }  // namespace diskless

@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
+#include <bit>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -18,6 +19,7 @@ namespace {
 struct Entry {
     std::string interface;
     Ipv4Address address;  // unspecified: the interface has none
+    std::uint32_t mask = 0;
 };
 
 std::vector<Entry> interfaces() {
@@ -30,6 +32,8 @@ std::vector<Entry> interfaces() {
         if (at->ifa_addr != nullptr && at->ifa_addr->sa_family == AF_INET) {
             entry.address.value = ntohl(reinterpret_cast<const sockaddr_in*>(at->ifa_addr)->sin_addr.s_addr);
         }
+        if (!entry.address.is_unspecified() && at->ifa_netmask != nullptr)
+            entry.mask = ntohl(reinterpret_cast<const sockaddr_in*>(at->ifa_netmask)->sin_addr.s_addr);
         entries.push_back(std::move(entry));
     }
     return entries;
@@ -59,6 +63,15 @@ std::string interface_with_address(Ipv4Address address) {
         if (entry.address == address) return entry.interface;
     }
     return {};
+}
+
+std::vector<Ipv4Network> links_of(const std::string& interface) {
+    std::vector<Ipv4Network> links;
+    for (const Entry& entry : interfaces()) {
+        if (entry.interface == interface && !entry.address.is_unspecified())
+            links.push_back({{entry.address.value & entry.mask}, static_cast<std::uint8_t>(std::popcount(entry.mask))});
+    }
+    return links;
 }
 
 }  // namespace diskless

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/network.hpp"
 
@@ -11,5 +12,8 @@ namespace diskless {
 [[nodiscard]] Ipv4Address address_of_interface(const std::string& interface);
 /// The interface that carries `address`, or empty.
 [[nodiscard]] std::string interface_with_address(Ipv4Address address);
+
+/// The networks on an interface: whoever has an address of one is reached without a gateway.
+[[nodiscard]] std::vector<Ipv4Network> links_of(const std::string& interface);
 
 }  // namespace diskless

@@ -7,6 +7,7 @@
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
 #include <csignal>
 #include <optional>
 #include <set>
@@ -144,6 +145,7 @@ struct Server::Parts {
     // --- in the order of start; what comes later uses what came before -----------------------------------------------------------------
     config::Config config;
     Network network;
+    std::vector<Ipv4Network> links;
     CounterRegistry counters;
     Runtime runtime;
     db::Database database;
@@ -178,7 +180,8 @@ struct Server::Parts {
 
     [[nodiscard]] boot::BootServer boot_server() const;
     [[nodiscard]] bool serves_unknown() const noexcept { return config.unknown_clients.policy == config::UnknownPolicy::menu; }
-    void refuse_what_is_not_there() const;
+    void warn_of_gaps() const;
+    http::MenuOrders menu_orders();
     void make_services();
     void bind();
     void spawn();
@@ -187,7 +190,10 @@ struct Server::Parts {
     void look_at_space();
     asio::awaitable<void> reload();
     asio::awaitable<void> stop();
-    void use_catalog(boot::CatalogData data);
+    void use_catalog();
+    asio::awaitable<void> refresh_catalog();
+    void keep_next_boot(const std::string& client, const std::string& choice);
+    asio::awaitable<bool> take_next_boot(std::string client, std::string choice);
     void warn_of_restart(const config::Config& fresh) const;
     [[nodiscard]] bool in_use(Ipv4Address address);
 
@@ -199,6 +205,7 @@ struct Server::Parts {
 Server::Parts::Parts(config::Config configuration)
     : config{std::move(configuration)},
       network{network_of(config.server)},
+      links{links_of(network.interface)},
       runtime{config.server.io_threads},
       database{config.server.data_dir, counters},
       clients{database},
@@ -232,8 +239,8 @@ Server::Parts::Parts(config::Config configuration)
       http_files{config.http.root},
       services{runtime.executor(), "services"},
       chores{runtime.executor(), "chores"},
-      enrollment{chores, clients, events, config.unknown_clients.group, [this](boot::CatalogData data) { use_catalog(std::move(data)); }} {
-    refuse_what_is_not_there();
+      enrollment{chores, clients, events, config.unknown_clients, [this] { return refresh_catalog(); }} {
+    warn_of_gaps();
     std::filesystem::create_directories(config.tftp.root);
     images.synchronise(catalog.get()->data().images);
     // What is declared and missing, locked or no disk is a mistake to be told at start.
@@ -244,8 +251,7 @@ Server::Parts::Parts(config::Config configuration)
     images.start();
 }
 
-void Server::Parts::refuse_what_is_not_there() const {
-    if (!config.http.tls_cert.empty()) throw std::runtime_error{"[http] tls_cert: TLS is not in this version; remove tls_cert and tls_key"};
+void Server::Parts::warn_of_gaps() const {
     if (config.dhcp.mode == config::DhcpMode::server && config.dhcp.subnets.empty()) {
         log::warn("dhcp.no_subnets",
                   "effect=\"no machine gets an address\" remedy=\"declare a [[dhcp.subnet]], or set [dhcp] mode = 'off'\"");
@@ -257,7 +263,18 @@ boot::BootServer Server::Parts::boot_server() const {
             .tftp_port = config.tftp.port,
             .http_port = config.http.port,
             .iscsi_port = config.iscsi.port,
-            .target_prefix = config.iscsi.target_prefix};
+            .target_prefix = config.iscsi.target_prefix,
+            .links = links};
+}
+
+http::MenuOrders Server::Parts::menu_orders() {
+    http::MenuOrders orders{
+        .take_next_boot = [this](std::string client, std::string choice) { return take_next_boot(std::move(client), std::move(choice)); },
+        .enroll = [this](MacAddress mac, std::string group) { return enrollment.enroll_in(mac, std::move(group)); },
+        .enroll_groups = {},
+        .enroll_password = config.unknown_clients.password};
+    if (serves_unknown()) orders.enroll_groups = config.unknown_clients.groups;
+    return orders;
 }
 
 void Server::Parts::make_services() {
@@ -296,11 +313,18 @@ void Server::Parts::make_services() {
                                                .server = boot_server(),
                                                .interface = network.interface});
     }
+    const auto generated = [this](std::string_view name, Ipv4Address address) {
+        const auto current = catalog.get();
+        const boot::Client* client = boot::client_at(*current, addresses, address);
+        auto text = generated_file(name, *current, client, boot_server(), serves_unknown());
+        // What a loader is told once is used up; it does not wait for that, for TFTP answers at once.
+        if (text && client != nullptr && !client->next_boot.empty())
+            chores.spawn([this, client = client->name, choice = client->next_boot]() -> asio::awaitable<void> {
+                (void)co_await take_next_boot(client, choice);
+            });
+        return text;
+    };
     if (config.tftp.port != 0) {
-        const auto generated = [this](std::string_view name, Ipv4Address address) {
-            const auto current = catalog.get();
-            return generated_file(name, *current, boot::client_at(*current, addresses, address), boot_server(), serves_unknown());
-        };
         tftp.emplace(config.tftp, tftp::Deps{.lanes = runtime.lanes(),
                                              .files = tftp_files,
                                              .catalog = catalog,
@@ -319,9 +343,12 @@ void Server::Parts::make_services() {
                                              .observer = watch,
                                              .server = boot_server(),
                                              .serves_unknown = serves_unknown(),
+                                             .generated = generated,
+                                             .orders = menu_orders(),
                                              .version = std::string{version}});
     }
-    desk.emplace(catalog, addresses, boot_server(), network.interface);
+    desk.emplace(catalog, addresses, boot_server(), network.interface,
+                 [this](const std::string& client, const std::string& choice) { keep_next_boot(client, choice); });
     api.emplace(http::ApiService::Deps{.lanes = runtime.lanes(),
                                        .counters = counters,
                                        .sessions = iscsi ? &*iscsi : nullptr,
@@ -389,11 +416,28 @@ bool Server::Parts::in_use(Ipv4Address address) {
     return !addresses_in_use.empty() && addresses_in_use.contains(address.text());
 }
 
-void Server::Parts::use_catalog(boot::CatalogData data) {
-    auto fresh = std::make_shared<const boot::Catalog>(std::move(data));
+/// On `slow` alone: what is read from the store later is also used later.
+void Server::Parts::use_catalog() {
+    auto fresh = std::make_shared<const boot::Catalog>(clients.load());
     for (const std::string& failure : disks.open(*fresh)) log::error("disk.unavailable", "disk=\"{}\"", failure);
     catalog.replace(std::move(fresh));
     if (iscsi) iscsi->catalog_changed();
+}
+
+asio::awaitable<void> Server::Parts::refresh_catalog() {
+    co_await asio::co_spawn(slow, [this]() -> asio::awaitable<void> { co_return use_catalog(); }, asio::use_awaitable);
+}
+
+void Server::Parts::keep_next_boot(const std::string& client, const std::string& choice) {
+    clients.set_next_boot(client, choice);
+    asio::post(slow, asio::use_future([this] { use_catalog(); })).get();
+}
+
+asio::awaitable<bool> Server::Parts::take_next_boot(std::string client, std::string choice) {
+    if (!co_await clients.take_next_boot(client, choice)) co_return false;
+    if (choice == boot::name_of(boot::BootMethod::kernel)) disks.expect_boot(client);
+    co_await refresh_catalog();
+    co_return true;
 }
 
 asio::awaitable<void> Server::Parts::obey_signals() {
@@ -428,12 +472,12 @@ asio::awaitable<void> Server::Parts::reload() {
     if (fresh) {
         warn_of_restart(*fresh);
         secrets.replace(fresh->secrets);
-        auto data = co_await clients.synchronise(fresh->declared);
+        const auto data = co_await clients.synchronise(fresh->declared);
         co_await asio::co_spawn(
             slow,
             [&]() -> asio::awaitable<void> {
                 images.synchronise(data.images);
-                co_return use_catalog(std::move(data));
+                co_return use_catalog();
             },
             asio::use_awaitable);
         log::info("config.reloaded", "file={} clients={} targets={}", config.file.string(), catalog.get()->clients().size(),

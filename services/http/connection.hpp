@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <chrono>
 
 #include "common/asio.hpp"
@@ -25,8 +26,11 @@ struct ConnectionCounters {
     Counter& sent_bytes;
 };
 
-/// Serves until the peer leaves, a limit is reached, or it is cancelled. `routes` outlives it.
-asio::awaitable<void> serve_connection(StreamSocket socket, const Routes& routes, ConnectionLimits limits, ConnectionCounters counters);
+using TlsContext = asio::ssl::context;
+
+/// Serves until the peer leaves, a limit is reached, or it is cancelled; with `tls` behind TLS. `routes` and `tls` outlive it.
+asio::awaitable<void> serve_connection(StreamSocket socket, TlsContext* tls, const Routes& routes, ConnectionLimits limits,
+                                       ConnectionCounters counters);
 
 /// Answers 503 and closes: there are too many connections.
 asio::awaitable<void> refuse_connection(StreamSocket socket);

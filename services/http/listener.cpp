@@ -12,10 +12,11 @@ constexpr std::chrono::milliseconds accept_again{100};
 
 }  // namespace
 
-Listener::Listener(const Lanes& lanes, const Routes& routes, Limits limits, CounterRegistry& counters)
+Listener::Listener(const Lanes& lanes, const Routes& routes, Limits limits, CounterRegistry& counters, TlsContext* tls)
     : lanes_{lanes},
       routes_{routes},
       limits_{limits},
+      tls_{tls},
       strand_{lanes.next()},
       acceptor_{strand_},
       connections_{strand_, "http"},
@@ -57,9 +58,10 @@ void Listener::serve(const asio::any_io_executor& lane, StreamSocket socket) {
     const auto shared = std::make_shared<StreamSocket>(std::move(socket));
     if (connections_.size() >= limits_.max_connections) {
         refused_.add();
+        if (tls_ != nullptr) return;  // a word in the clear is nothing to it
         return connections_.spawn(lane, [shared] { return refuse_connection(std::move(*shared)); });
     }
-    connections_.spawn(lane, [this, shared] { return serve_connection(std::move(*shared), routes_, limits_.connection, counters_); });
+    connections_.spawn(lane, [this, shared] { return serve_connection(std::move(*shared), tls_, routes_, limits_.connection, counters_); });
 }
 
 }  // namespace diskless::http

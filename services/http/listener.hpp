@@ -17,8 +17,8 @@ class Listener {
         std::uint32_t max_connections = 0;
         ConnectionLimits connection;
     };
-    /// `routes` outlives it.
-    Listener(const Lanes& lanes, const Routes& routes, Limits limits, CounterRegistry& counters);
+    /// `routes` and `tls` outlive it; nullptr: connections are not enciphered.
+    Listener(const Lanes& lanes, const Routes& routes, Limits limits, CounterRegistry& counters, TlsContext* tls = nullptr);
 
     /// What went wrong, if anything.
     [[nodiscard]] error_code bind(const Endpoint& endpoint);
@@ -34,6 +34,7 @@ class Listener {
     const Lanes& lanes_;
     const Routes& routes_;
     Limits limits_;
+    TlsContext* tls_;
     asio::any_io_executor strand_;
     asio::basic_socket_acceptor<asio::generic::stream_protocol> acceptor_;
     TaskGroup connections_;

@@ -8,8 +8,6 @@
 namespace diskless::http {
 namespace {
 
-constexpr std::string_view prefix = "/boot/";
-
 Answer answer_file(const Asked& asked, storage::BootFile opened) {
     using beast_http::field;
     using beast_http::status;
@@ -48,17 +46,25 @@ Answer answer_file(const Asked& asked, storage::BootFile opened) {
 
 }  // namespace
 
-Routes::Handler boot_files_handler(const Deps& deps) {
-    return [deps](const Asked& asked) {
-        const std::string_view name = std::string_view{asked.path}.substr(prefix.size());
+Routes::Handler boot_files_handler(const Deps& deps, std::size_t prefix) {
+    return [deps, prefix](const Asked& asked) {
+        const std::string_view name = std::string_view{asked.path}.substr(prefix);
+        const std::string shown = escaped(name);
         auto opened = deps.files.open(name);
         if (!opened) {
-            log::info("http.not_found", "file=\"{}\" ip={}", escaped(name), asked.peer);
+            // As for TFTP: a file that is there comes before one that would be made.
+            if (auto text = deps.generated ? deps.generated(name, asked.peer) : std::nullopt) {
+                Answer made{.text = std::move(*text)};
+                made.headers.set(beast_http::field::content_type, "text/plain; charset=utf-8");
+                made.headers.set(beast_http::field::cache_control, "no-store");
+                made.delivered = [deps, peer = asked.peer, shown] { observe_fetch(deps, peer, boot::Step::script, shown + " by HTTP"); };
+                return made;
+            }
+            log::info("http.not_found", "file=\"{}\" ip={}", shown, asked.peer);
             return plain(beast_http::status::not_found, "there is no such file under the boot folder");
         }
         Answer answer = answer_file(asked, std::move(*opened));
         if (answer.file && answer.status == beast_http::status::ok) {
-            const std::string shown = escaped(name);
             const std::uint64_t size = answer.file->length_bytes;
             answer.delivered = [deps, peer = asked.peer, shown, size] {
                 observe_fetch(deps, peer, boot::step_of_file(shown), fmt::format("{} by HTTP, {} KiB", shown, (size + 1023) / 1024));

@@ -20,6 +20,7 @@ json::object to_json(const boot::BootView& view) {
             {"address", text_or_null(view.address)},
             {"target", view.target},
             {"loaders", std::move(loaders)},
+            {"next_boot", text_or_null(view.next_boot)},
             {"script", view.script}};
 }
 
@@ -47,7 +48,9 @@ json::object to_json(const boot::Lease& lease, const boot::Catalog& catalog) {
 }
 
 Answer nothing_here() {
-    return error_answer(status::not_found, "nothing is here; a client's boot is at /api/v1/clients/NAME/boot, POST …/NAME/wake wakes it");
+    return error_answer(status::not_found,
+                        "nothing is here; a client's boot is at /api/v1/clients/NAME/boot, POST …/NAME/wake wakes it, …/NAME/next {choice} "
+                        "is for one boot");
 }
 
 }  // namespace
@@ -60,10 +63,18 @@ void add_client_routes(Routes& routes, boot::BootControl& boots, const Threads& 
                            return answer_of(boots.boot_of(words[0]), [](const boot::BootView& view) { return to_json(view); });
                        }};
     });
-    add_waiting(routes, post, clients_path, "/", [&boots, threads](const Words& words, const std::string&) {
-        return Waiting{threads.slow, [&boots, words] {
-                           if (words.size() != 2 || words[1] != "wake") return nothing_here();
-                           return answer_of(boots.wake(words[0]), [](std::size_t cards) { return json::object{{"cards", cards}}; });
+    add_waiting(routes, post, clients_path, "/", [&boots, threads](const Words& words, const std::string& text) {
+        return Waiting{threads.slow, [&boots, words, text] {
+                           const std::string order = words.size() == 2 ? words[1] : "";
+                           if (order == "wake")
+                               return answer_of(boots.wake(words[0]), [](std::size_t cards) { return json::object{{"cards", cards}}; });
+                           if (order != "next") return nothing_here();
+                           Body body{text};
+                           const std::string choice = body.text("choice");
+                           if (const std::string problem = body.problem(); !problem.empty())
+                               return error_answer(status::bad_request, problem);
+                           return answer_of(boots.set_next_boot(words[0], choice),
+                                            [](const boot::BootView& view) { return to_json(view); });
                        }};
     });
 }

@@ -11,8 +11,9 @@
 
 namespace diskless::http {
 
-/// /boot/<path>: files of the boot root and the distribution's loaders.
-[[nodiscard]] Routes::Handler boot_files_handler(const Deps& deps);
+/// Files of the boot root, the distribution's loaders, and what is made for the machine that asks; `prefix` bytes of the path are not
+/// theirs.
+[[nodiscard]] Routes::Handler boot_files_handler(const Deps& deps, std::size_t prefix);
 /// /boot.ipxe: the asking machine's script, by its MAC in the query or by its address.
 [[nodiscard]] Routes::Handler boot_script_handler(const Deps& deps);
 /// /healthz and /metrics

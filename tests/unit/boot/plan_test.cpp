@@ -109,7 +109,7 @@ TEST_CASE("a machine nobody declared gets a loader and the menu") {
     CHECK(plan_boot(nullptr, firmware(Stage::ipxe), server).boot_file == "http://192.168.77.1:8080/boot.ipxe");
     const std::string menu = ipxe_script(nullptr, server);
     CHECK(menu.contains("menu diskless"));
-    CHECK_FALSE(menu.contains("item san"));
+    CHECK_FALSE(menu.contains("item disk"));
 }
 
 TEST_CASE("scripts: every method says what it means") {
@@ -128,10 +128,77 @@ TEST_CASE("scripts: every method says what it means") {
     CHECK(kernel.contains("initrd --name initrd.img http://192.168.77.1:8080/boot/initrd.img || goto failed\n"));
     CHECK(script(BootMethod::script).contains("chain --autofree http://192.168.77.1:8080/boot/mine.ipxe"));
     CHECK(script(BootMethod::local).contains("sanboot --no-describe --drive 0x80"));
-    CHECK(script(BootMethod::menu).contains("item san"));
+    CHECK(script(BootMethod::menu).contains("item disk Boot from its network disk\n"));
     for (const BootMethod method : {BootMethod::sanboot, BootMethod::kernel, BootMethod::menu, BootMethod::script, BootMethod::local}) {
         CHECK(script(method).starts_with("#!ipxe\n:start\n"));
     }
+}
+
+TEST_CASE("menus: what is offered, what is asked for a password, and what is taken when nobody is there") {
+    const std::vector<Tool> tools{{.name = "memtest", .title = "Memory test", .kernel = "memtest.bin"},
+                                  {.name = "rescue", .title = "Rescue", .iso = "rescue.iso"}};
+    Client client = desk(BootMethod::menu);
+    client.menu = {.choice = "rescue", .timeout = std::chrono::seconds{5}, .tools = {"rescue", "gone"}};
+    const std::string open = ipxe_script(&client, server, {.tools = tools});
+    CHECK(open.contains("choose --timeout 5000 --default rescue choice || set choice local\n"));
+    CHECK(open.contains(":rescue\nsanboot --no-describe --drive 0x81 http://192.168.77.1:8080/boot/rescue.iso || goto failed\n"));
+    CHECK_FALSE(open.contains("memtest"));
+    CHECK(open.contains(":shell\nshell\n"));
+    client.menu.password = "open sesame";
+    client.menu.timeout = {};
+    const std::string guarded = ipxe_script(&client, server, {.tools = tools});
+    CHECK_FALSE(guarded.contains("sesame"));
+    CHECK_FALSE(guarded.contains("rescue.iso"));
+    CHECK(guarded.contains("choose --default rescue choice"));
+    CHECK(
+        guarded.contains(":rescue\nlogin || goto start\nchain --autofree --replace "
+                         "http://192.168.77.1:8080/boot.ipxe?mac=${netX/mac:hexhyp}&choice=rescue&password=${password:uristring} "));
+    CHECK(guarded.contains(":disk\nset initiator-iqn"));
+    BootServer no_http = server;
+    no_http.http_port = 0;
+    CHECK_FALSE(ipxe_script(&client, no_http, {.tools = tools}).contains("Rescue"));  // nobody could compare the password
+}
+
+TEST_CASE("a machine nobody declared may become a client of a group") {
+    const std::vector<std::string> groups{"desks"};
+    const std::string menu = ipxe_script(nullptr, server, {.enroll_groups = groups});
+    CHECK(menu.contains("item enroll-desks Become a machine of desks\n"));
+    CHECK(menu.contains(
+        ":enroll-desks\nchain --autofree --replace http://192.168.77.1:8080/boot.ipxe?mac=${netX/mac:hexhyp}&choice=enroll&group=desks "));
+    CHECK(menu.contains("--default local choice"));  // it does not become one by itself
+    CHECK(
+        ipxe_script(nullptr, server, {.enroll_groups = groups, .enroll_password = true}).contains(":enroll-desks\nlogin || goto start\n"));
+}
+
+TEST_CASE("a choice for one boot stands above the declared one, and the loader comes as far as the script") {
+    Client client = desk(BootMethod::local);
+    CHECK(plan_boot(&client, firmware(Stage::pxe_rom), server) == BootPlan{});
+    choose_next_boot(client, "sanboot");
+    CHECK(ipxe_script(&client, server).contains("\nsanboot iscsi:"));
+    Client once_local = desk(BootMethod::sanboot);
+    choose_next_boot(once_local, "local");
+    CHECK(plan_boot(&once_local, firmware(Stage::pxe_rom), server).boot_file == "undionly.kpxe");
+    CHECK(ipxe_script(&once_local, server).contains("sanboot --no-describe --drive 0x80"));
+    const std::vector<Tool> tools{{.name = "memtest", .kernel = "memtest.bin", .cmdline = "at={http} of={client}"}};
+    Client once_tool = desk(BootMethod::sanboot);
+    choose_next_boot(once_tool, "memtest");
+    CHECK(ipxe_script(&once_tool, server, {.tools = tools})
+              .contains("kernel http://192.168.77.1:8080/boot/memtest.bin at=http://192.168.77.1:8080/boot of=desk-01 || goto failed\n"));
+    CHECK(ipxe_script(&once_tool, server).contains("\nsanboot iscsi:"));  // a tool that is gone
+}
+
+TEST_CASE("ways to leave to the local disk, and no gateway where none is needed") {
+    Client client = desk(BootMethod::local);
+    client.local_exit = LocalExit::exit;
+    CHECK(ipxe_script(&client, server).starts_with("#!ipxe\n:start\nexit\n"));
+    client.local_exit = LocalExit::poweroff;
+    CHECK(ipxe_script(&client, server).starts_with("#!ipxe\n:start\npoweroff || exit\n"));
+    const Client disk = desk(BootMethod::sanboot);
+    BootServer linked = server;
+    linked.links = {*Ipv4Network::parse("192.168.77.0/24")};
+    CHECK(ipxe_script(&disk, linked, {.address = Ipv4Address::parse("192.168.77.11")}).contains("\nset netX/gateway 0.0.0.0\nsanboot "));
+    CHECK_FALSE(ipxe_script(&disk, linked, {.address = Ipv4Address::parse("10.0.0.11")}).contains("gateway"));
+    CHECK_FALSE(ipxe_script(&disk, linked).contains("gateway"));
 }
 
 TEST_CASE("a disk that wants a secret: the script brings it, and says so where it must not") {
@@ -140,11 +207,12 @@ TEST_CASE("a disk that wants a secret: the script brings it, and says so where i
     for (const BootMethod method : {BootMethod::sanboot, BootMethod::kernel, BootMethod::menu}) {
         Client client = desk(method);
         client.chap = {"desk-user"};
-        const std::string script = ipxe_script(&client, server, &one_way);
+        const std::string script = ipxe_script(&client, server, {.account = &one_way});
         CHECK(script.contains(
             "set initiator-iqn iqn.2026-11.lan.lab.initiator:desk-01\nset username desk-user\nset password a-desk's-secret\n"));
         CHECK_FALSE(script.contains("reverse"));
-        CHECK(ipxe_script(&client, server, &mutual).contains("\nset reverse-username server\nset reverse-password the-server's-one\n"));
+        CHECK(ipxe_script(&client, server, {.account = &mutual})
+                  .contains("\nset reverse-username server\nset reverse-password the-server's-one\n"));
         const std::string without = ipxe_script(&client, server);
         CHECK_FALSE(without.contains("set username"));
         CHECK(without.contains("echo diskless: the disk wants a secret"));

@@ -29,7 +29,35 @@ intreface = "eth1"
      R"([unknown_clients]
 zzzzzzzz = 1
 )",
-     R"(diskless.toml:2:1: unknown key 'zzzzzzzz' in [unknown_clients]; remove it (known: policy, group))"},
+     R"(diskless.toml:2:1: unknown key 'zzzzzzzz' in [unknown_clients]; remove it (known: policy, group, groups, name, password))"},
+    {"a tool without anything to start, one of two minds, and one with a method's name",
+     R"([[tool]]
+name = "a"
+[[tool]]
+name = "b"
+iso = "b.iso"
+kernel = "b"
+[[tool]]
+name = "kernel"
+script = "x.ipxe"
+)",
+     R"(diskless.toml:2:8: tool 'a' has none of kernel, iso and script; name one of them
+diskless.toml:4:8: tool 'b' has several of kernel, iso and script; name one of them
+diskless.toml:8:8: a tool cannot be called 'kernel': that is a way to boot; choose another name)"},
+    {"a tool and a group nobody declared, and names that would all be one",
+     R"([unknown_clients]
+groups = ["desks"]
+name = "pc-{group}"
+[[group]]
+name = "desk"
+tools = ["memtes"]
+[[tool]]
+name = "memtest"
+kernel = "memtest.bin"
+)",
+     R"(diskless.toml:2:11: group 'desks' is not declared; did you mean "desk"?
+diskless.toml:3:8: name 'pc-{group}' is not understood; write a name with {mac}, {group}, {n}, {nn} or {nnn} in it such as "{group}-{nn}"
+diskless.toml:6:10: tool 'memtes' is not declared; did you mean "memtest"?)"},
     {"a misspelt table",
      R"([servr]
 io = "auto"
@@ -38,7 +66,7 @@ io = "auto"
     {"a table like no other",
      R"([zzzzzzzzzz]
 )",
-     R"(diskless.toml:1:2: unknown table [zzzzzzzzzz]; remove it (known: server, dhcp, tftp, http, iscsi, unknown_clients, image, group, client, target))"},
+     R"(diskless.toml:1:2: unknown table [zzzzzzzzzz]; remove it (known: server, dhcp, tftp, http, iscsi, unknown_clients, image, group, client, target, tool))"},
     {"a key outside every table",
      R"(port = 3260
 )",

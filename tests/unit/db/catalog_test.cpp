@@ -22,6 +22,11 @@ CatalogData everything() {
     data.images = {{"debian-12", "images/debian-12.qcow2", true}, {"windows", "/srv/windows.img", true}};
     data.groups = {{.name = "desks",
                     .settings = {.boot = boot::BootMethod::sanboot,
+                                 .menu_default = "memtest",
+                                 .menu_password = "o'p\"en",
+                                 .menu_timeout = std::chrono::seconds{5},
+                                 .tools = std::vector<std::string>{"memtest", "rescue"},
+                                 .local_exit = boot::LocalExit::poweroff,
                                  .disks = std::vector<Disk>{},
                                  .dhcp_options = {{42, std::string{"\x0a\0\0\x01", 4}}, {224, "a,b"}}},
                     .declared = true},
@@ -52,6 +57,8 @@ CatalogData everything() {
                      {"zoe", "anna"},
                      "san2.lan:3260",
                      true}};
+    data.tools = {{"memtest", "Memory test", "memtest.bin", "", "a b", "", "", true},
+                  {"rescue", "Rescue", "", "", "", "rescue.iso", "", true}};
     return data;
 }
 
@@ -138,15 +145,50 @@ TEST_CASE("enrolled clients stay, under a free name, once") {
         (void)store.synchronise_at_start(everything());
         const auto enrolled = await(store.enroll(stranger));
         CHECK(enrolled.client == expected);
-        CHECK(enrolled.catalog.clients.size() == 3);
-        CHECK(await(store.load()) == enrolled.catalog);
+        CHECK(store.load().clients.size() == 3);
         const auto again = await(store.enroll(stranger));
         CHECK(again.client == expected);
-        CHECK(again.catalog == enrolled.catalog);
+        CHECK(store.load().clients.size() == 3);
     }
     Database database{data.path(), counters};
     CatalogStore store{database};
     CHECK(store.synchronise_at_start({}).clients == std::vector{expected});
+}
+
+TEST_CASE("enrolled clients are counted where the template says so") {
+    const DataDir data;
+    CounterRegistry counters;
+    Database database{data.path(), counters};
+    CatalogStore store{database};
+    (void)store.synchronise_at_start(everything());
+    const auto enroll = [&](std::string name, std::uint8_t last) {
+        return await(store.enroll({.name = std::move(name), .macs = {mac(last)}, .group = "desks"})).client.name;
+    };
+    CHECK(enroll("lab-{nn}", 60) == "lab-01");
+    CHECK(enroll("lab-{nn}", 61) == "lab-02");
+    CHECK(enroll("{n}.lab", 62) == "1.lab");
+    CHECK(enroll("desk-{nn}", 63) == "desk-02");  // desk-01 is declared
+}
+
+TEST_CASE("a choice for one boot is used up once, and outlives a reload") {
+    const DataDir data;
+    CounterRegistry counters;
+    {
+        Database database{data.path(), counters};
+        CatalogStore store{database};
+        (void)store.synchronise_at_start(everything());
+        store.set_next_boot("desk-01", "memtest");
+        store.set_next_boot("node-02", "local");
+        store.set_next_boot("node-02", "");
+    }
+    Database database{data.path(), counters};
+    CatalogStore store{database};
+    (void)store.synchronise_at_start(everything());
+    CHECK(store.load().next_boots == std::map<std::string, std::string>{{"desk-01", "memtest"}});
+    CHECK_FALSE(await(store.take_next_boot("desk-01", "local")));
+    CHECK(await(store.take_next_boot("desk-01", "memtest")));
+    CHECK_FALSE(await(store.take_next_boot("desk-01", "memtest")));
+    CHECK(store.load().next_boots.empty());
 }
 
 TEST_CASE("a value that is none is told, not guessed") {

@@ -49,6 +49,11 @@ class Serving {
                                            .observer = observed,
                                            .server = {.address = loopback, .target_prefix = "iqn.2026-11.lan.lab"},
                                            .serves_unknown = serves_unknown,
+                                           .generated = [](std::string_view name, Ipv4Address client) -> std::optional<std::string> {
+                                               if (name != "made/for-you") return std::nullopt;
+                                               return "made for " + client.text();
+                                           },
+                                           .orders = orders(),
                                            .version = "test"});
         service->bind(loopback);
         tasks.spawn(service->executor(), [this] { return service->run(); });
@@ -83,7 +88,18 @@ class Serving {
         return exchange(method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + "\r\n");
     }
 
+    http::MenuOrders orders() {
+        return {.take_next_boot = [this](std::string client, std::string choice) -> asio::awaitable<bool> {
+                    taken.push_back(client + ' ' + choice);
+                    co_return taken.size() == 1;
+                },
+                .enroll = [](MacAddress, std::string) -> asio::awaitable<boot::OrRefusal<std::string>> { co_return "new-01"; },
+                .enroll_groups = {"desks"},
+                .enroll_password = "in"};
+    }
+
     std::filesystem::path folder;
+    std::vector<std::string> taken;  // of the service's thread while it answers, of the test's otherwise
     Runtime runtime{1};
     CounterRegistry counters;
     boot::CurrentCatalog catalog{std::make_shared<const boot::Catalog>(boot::CatalogData{
@@ -132,6 +148,48 @@ TEST_CASE("paths lead nowhere else, and errors say what they mean") {
     CHECK(serving.get("/healthz", "", "POST").starts_with("HTTP/1.1 405 "));
     CHECK(serving.exchange("this is no HTTP\r\n\r\n").starts_with("HTTP/1.1 400 "));
     CHECK(serving.get("/healthz", "X: " + std::string(20'000, 'x') + "\r\n").starts_with("HTTP/1.1 431 "));
+}
+
+TEST_CASE("what TFTP has is there over HTTP too: by the root, and made for the machine") {
+    Serving serving;
+    CHECK(serving.get("/hello.txt").ends_with("hello"));
+    CHECK(serving.get("/made/for-you").ends_with("made for 127.0.0.1"));
+    CHECK(serving.get("/boot/made/for-you").ends_with("made for 127.0.0.1"));
+}
+
+TEST_CASE("a choice for one boot: the machine itself uses it up, once, and no HEAD does") {
+    Serving serving;
+    boot::CatalogData data = serving.catalog.get()->data();
+    data.next_boots = {{"desk-01", "local"}};
+    serving.catalog.replace(std::make_shared<const boot::Catalog>(data));
+    (void)serving.get("/boot.ipxe", "", "HEAD");
+    CHECK(serving.taken.empty());
+    CHECK(serving.get("/boot.ipxe").contains("sanboot --no-describe --drive 0x80"));
+    CHECK(serving.taken == std::vector<std::string>{"desk-01 local"});
+    CHECK(serving.get("/boot.ipxe").contains("sanboot iscsi:"));  // somebody else had it already
+}
+
+TEST_CASE("menus: tools by the password, enrolment for one's own MAC alone") {
+    Serving serving{{}, true};
+    boot::CatalogData data;
+    data.tools = {{.name = "memtest", .title = "Memory test", .kernel = "memtest.bin"}};
+    data.clients = {{.name = "desk-01",
+                     .macs = {desk_mac},
+                     .settings = {.boot = boot::BootMethod::menu, .menu_password = "a b&c", .tools = std::vector<std::string>{"memtest"}}}};
+    serving.catalog.replace(std::make_shared<const boot::Catalog>(data));
+    const std::string own = "/boot.ipxe?mac=52-54-00-12-34-01&choice=";
+    CHECK(serving.get(own + "memtest").contains("that is not the password"));
+    CHECK(serving.get(own + "memtest&password=nonsense").contains("that is not the password"));
+    CHECK(serving.get(own + "memtest&password=a%20b%26c").contains("kernel http://127.0.0.1:8080/boot/memtest.bin"));
+    CHECK(serving.get(own + "shell&password=a%20b%26c").ends_with("#!ipxe\nshell\n"));
+    CHECK(serving.get(own + "format-all&password=a%20b%26c").starts_with("HTTP/1.1 404 "));
+
+    const std::string enroll = "/boot.ipxe?choice=enroll&group=desks&mac=";
+    serving.addresses.bind(loopback, *MacAddress::parse("52:54:00:00:00:77"));
+    CHECK(serving.get(enroll + "52-54-00-00-00-78&password=in").starts_with("HTTP/1.1 403 "));
+    CHECK(serving.get(enroll + "52-54-00-00-00-77").contains("that is not the password"));
+    CHECK(serving.get(enroll + "52-54-00-00-00-77&password=in").contains("this machine is new-01 now, of group desks"));
+    CHECK(serving.get("/boot.ipxe?mac=52-54-00-00-00-79").contains("item enroll-desks"));
 }
 
 TEST_CASE("scripts are for machines we know; health and metrics for everybody") {
