@@ -87,13 +87,11 @@ Task<Image::Error> Image::checkpoint(Hold& hold) {
     if (journal_) journal_->flip();
     const Error error = co_await write_changes(hold, allocated, released, changes);
     if (!error) {
-        mapping_.written();
         if (journal_) journal_->clear_old();
         to_free_.insert(to_free_.end(), released.begin(), released.end());
         to_punch_.insert(to_punch_.end(), punches.begin(), punches.end());
         co_return error;
     }
-    mapping_.not_written();
     space_.put_back(std::move(allocated), std::move(released));
     punches_.insert(punches_.end(), punches.begin(), punches.end());
     log::error("disk.checkpoint_failed", "disk={} error=\"{}\"", name(), error.message());
@@ -109,12 +107,19 @@ Task<Image::Error> Image::write_changes(Hold& hold, std::vector<Run>& allocated,
     Error error = co_await refcounts_.count_new(allocated);
     if (!error) error = co_await write_pages(*file_, changes.new_tables);
     if (!error) error = co_await Io{*file_, IoKind::flush, 0, 0};
+    bool tables_known = false;
     if (!error && !changes.empty()) {
         error = co_await write_pages(*file_, changes.pages);
+        tables_known = !error;
         if (!error) error = co_await write_pages(*file_, changes.l1_entries);
         if (!error) error = co_await Io{*file_, IoKind::flush, 0, 0};
     }
     hold.lock();
+    if (error) {
+        mapping_.not_written(tables_known);
+    } else {
+        mapping_.written();
+    }
     co_return error;
 }
 

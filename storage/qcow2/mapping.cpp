@@ -162,6 +162,7 @@ void Mapping::own_table(std::uint64_t guest, std::uint64_t host, ByteSpan conten
     l1_[index] = host | Entry::copied;
     Table& owned = table(index);
     owned.fresh = true;
+    owned.known = false;
     for (std::uint32_t i = 0; i < slices_per_table_; ++i) {
         if (!owned.slices[i]) {
             Slice& added = add_slice(index, i);
@@ -220,12 +221,16 @@ void Mapping::written() noexcept {
     writing_tables_.clear();
 }
 
-void Mapping::not_written() noexcept {
+void Mapping::not_written(bool tables_known) noexcept {
     for (Slice* slice : writing_) {
         slice->writing = false;
         make_dirty(*slice);
     }
-    for (const std::uint32_t index : writing_tables_) tables_[index]->fresh = true;
+    for (const std::uint32_t index : writing_tables_) {
+        Table& table = *tables_[index];
+        table.known = table.known || tables_known;
+        table.fresh = !table.known;
+    }
     changed_tables_.insert(changed_tables_.end(), writing_tables_.begin(), writing_tables_.end());
     writing_.clear();
     writing_tables_.clear();

@@ -82,7 +82,8 @@ class Mapping {
     /// What is to be written now. Until written() or not_written() it stays in memory.
     [[nodiscard]] MappingChanges take_changes(std::uint64_t l1_offset);
     void written() noexcept;
-    void not_written() noexcept;
+    /// `tables_known`: the file may already refer to the new tables, which from then on are written like any other.
+    void not_written(bool tables_known) noexcept;
 
     /// Of the tables: for recounting, and for checks.
     [[nodiscard]] std::span<const std::uint64_t> l1() const noexcept { return l1_; }
@@ -98,7 +99,8 @@ class Mapping {
         bool used = false;
     };
     struct Table {
-        bool fresh = false;  ///< not in the file yet
+        bool fresh = false;  ///< nothing in the file refers to it yet: it may be written before what it refers to is counted
+        bool known = false;  ///< an attempt to refer to it has been made
         bool writing = false;
         std::vector<std::unique_ptr<Slice>> slices;
     };
