@@ -13,18 +13,22 @@ namespace diskless::boot {
 
 class AddressBook {
  public:
-    void bind(Ipv4Address address, MacAddress mac);
-    void release(Ipv4Address address);
-    [[nodiscard]] std::optional<MacAddress> mac_of(Ipv4Address address) const;
+    void bind(const IpAddress& address, MacAddress mac);
+    void release(const IpAddress& address);
+    /// Of an IPv6 address that was made of a MAC, that MAC, promised or not.
+    [[nodiscard]] std::optional<MacAddress> mac_of(const IpAddress& address) const;
     [[nodiscard]] std::optional<Ipv4Address> address_of(MacAddress mac) const;
 
  private:
+    using Addresses = std::unordered_map<MacAddress, IpAddress>;
+    [[nodiscard]] Addresses& addresses_like(const IpAddress& address) { return address.v4() ? addresses_ : addresses6_; }
+
     mutable std::mutex mutex_;
-    std::unordered_map<Ipv4Address, MacAddress> macs_;
-    std::unordered_map<MacAddress, Ipv4Address> addresses_;
+    std::unordered_map<IpAddress, MacAddress> macs_;
+    Addresses addresses_, addresses6_;  // a machine has one of each
 };
 
 /// Who sits at `address`: by its reservation, else by its lease. nullptr: nobody we know.
-[[nodiscard]] const Client* client_at(const Catalog& catalog, const AddressBook& addresses, Ipv4Address address);
+[[nodiscard]] const Client* client_at(const Catalog& catalog, const AddressBook& addresses, const IpAddress& address);
 
 }  // namespace diskless::boot

@@ -50,9 +50,9 @@ std::string grub_config(const Client* client, const BootServer& server) {
     const auto file = [&](std::string_view path) { return grub_quoted(fmt::format("/{}", without_slashes(path))); };
     std::string out =
         fmt::format("echo {}\nlinux (tftp,{}){} {}\n", grub_quoted(fmt::format("diskless: loading Linux for {}", client->name)),
-                    server.address, file(client->kernel.kernel), grub_quoted(expand_cmdline(*client, server)));
+                    server.told(), file(client->kernel.kernel), grub_quoted(expand_cmdline(*client, server)));
     if (!client->kernel.initrd.empty())
-        fmt::format_to(std::back_inserter(out), "initrd (tftp,{}){}\n", server.address, file(client->kernel.initrd));
+        fmt::format_to(std::back_inserter(out), "initrd (tftp,{}){}\n", server.told(), file(client->kernel.initrd));
     return out + "boot\n";
 }
 

@@ -10,7 +10,7 @@ namespace diskless::boot {
 namespace {
 
 std::string http_url(const BootServer& server, std::string_view path) {
-    return fmt::format("http://{}:{}/{}", server.address, server.http_port, path);
+    return fmt::format("http://{}:{}/{}", server.host(), server.http_port, path);
 }
 
 std::string loader_of(const Client* client, Architecture architecture) {
@@ -95,7 +95,7 @@ std::string initiator_name(std::string_view prefix, std::string_view client) { r
 
 // The boot disk is LUN 0. Its field says so, though empty means the same (RFC 4173 5), because readers of a log should not have to know.
 std::string root_path(const Client& client, const BootServer& server) {
-    return fmt::format("iscsi:{}::{}:0:{}", server.address, server.iscsi_port, target_name(server.target_prefix, client.name));
+    return fmt::format("iscsi:{}::{}:0:{}", server.host(), server.iscsi_port, target_name(server.target_prefix, client.name));
 }
 
 BootPlan plan_boot(const Client* client, const Firmware& firmware, const BootServer& server) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,11 +16,16 @@ namespace diskless::boot {
 /// How clients reach this server. A port of 0 means that service is off.
 struct BootServer {
     Ipv4Address address;
+    std::optional<Ipv6Address> address6;  ///< clients are told this one
     std::uint16_t tftp_port = 69;
     std::uint16_t http_port = 8080;
     std::uint16_t iscsi_port = 3260;
     std::string target_prefix;
     std::vector<Ipv4Network> links;  ///< networks without a gateway between them and the server
+
+    [[nodiscard]] IpAddress told() const { return address6 ? IpAddress{*address6} : IpAddress{address}; }
+    /// As it stands in URLs and root paths.
+    [[nodiscard]] std::string host() const { return told().host(); }
 };
 
 struct BootPlan {

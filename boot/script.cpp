@@ -13,8 +13,8 @@ namespace {
 /// Where iPXE finds files of the boot root: HTTP, and TFTP when HTTP is off.
 std::string boot_url(const BootServer& server, std::string_view path) {
     while (path.starts_with('/')) path.remove_prefix(1);
-    if (server.http_port != 0) return fmt::format("http://{}:{}/boot/{}", server.address, server.http_port, path);
-    return fmt::format("tftp://{}:{}/{}", server.address, server.tftp_port, path);
+    if (server.http_port != 0) return fmt::format("http://{}:{}/boot/{}", server.host(), server.http_port, path);
+    return fmt::format("tftp://{}:{}/{}", server.host(), server.tftp_port, path);
 }
 
 /// A server that restarts, or a disk in use for another moment, must not leave a machine dead at a prompt: it tries again for ever.
@@ -94,7 +94,7 @@ std::string tool_lines(const Client* client, const Tool& tool, const BootServer&
 
 /// Back to the server with what was chosen there.
 std::string ask_server(const BootServer& server, std::string_view more) {
-    return fmt::format("chain --autofree --replace http://{}:{}{}?mac=${{netX/mac:hexhyp}}&{} || goto failed\n", server.address,
+    return fmt::format("chain --autofree --replace http://{}:{}{}?mac=${{netX/mac:hexhyp}}&{} || goto failed\n", server.host(),
                        server.http_port, script_path, more);
 }
 
@@ -231,8 +231,8 @@ std::string expand_cmdline(const Client& client, const BootServer& server, const
         {"{target}", target},
         {"{initiator}", initiator},
         {"{client}", client.name},
-        {"{http}", fmt::format("http://{}:{}/boot", server.address, server.http_port)},
-        {"{server}", server.address.text()},
+        {"{http}", fmt::format("http://{}:{}/boot", server.host(), server.http_port)},
+        {"{server}", server.told().text()},
         {"{address}", client.address ? client.address->text() : std::string{}},
     }};
     std::string out;

@@ -1,4 +1,5 @@
-// Addresses as values: MAC, IPv4 address, network, range, and the SMBIOS UUID of a machine. Parse from text, print by fmt; no sockets here.
+// Addresses as values: MAC, IPv4 address, network, range, IPv6 address and network, and the SMBIOS UUID of a machine. Parse from text,
+// print by fmt; no sockets here.
 #pragma once
 
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "common/bytes.hpp"
 
@@ -69,6 +71,61 @@ struct Ipv4Range {
     friend auto operator<=>(const Ipv4Range&, const Ipv4Range&) = default;
 };
 
+/// An IPv6 address in network byte order.
+struct Ipv6Address {
+    std::array<std::byte, 16> octets{};
+
+    /// RFC 4291 2.2, without a zone.
+    static std::optional<Ipv6Address> parse(std::string_view text) noexcept;
+    /// The first sixteen bytes; the caller has checked that there are sixteen.
+    static Ipv6Address from(ByteSpan bytes) noexcept;
+    /// As RFC 5952 writes it.
+    [[nodiscard]] std::string text() const;
+    [[nodiscard]] bool is_unspecified() const noexcept { return *this == Ipv6Address{}; }
+    [[nodiscard]] bool is_link_local() const noexcept {
+        return octets[0] == std::byte{0xfe} && (octets[1] & std::byte{0xc0}) == std::byte{0x80};
+    }
+    /// The MAC whose modified EUI-64 is this address's interface identifier (RFC 4291 appendix A); nothing: it is made another way.
+    [[nodiscard]] std::optional<MacAddress> mac() const noexcept;
+
+    friend auto operator<=>(const Ipv6Address&, const Ipv6Address&) = default;
+};
+
+/// "fd77::/64". The address part is the network's own (host bits zero) after parse().
+struct Ipv6Network {
+    Ipv6Address address;
+    std::uint8_t prefix_length = 0;
+
+    /// Refuses host bits that are set, and prefixes above 128.
+    static std::optional<Ipv6Network> parse(std::string_view text) noexcept;
+    [[nodiscard]] bool contains(const Ipv6Address& a) const noexcept;
+    /// The address with its host bits zero.
+    [[nodiscard]] Ipv6Address masked(Ipv6Address a) const noexcept;
+    [[nodiscard]] std::string text() const;
+    /// The address in a network of 64 bits at most whose interface identifier is the MAC's modified EUI-64.
+    [[nodiscard]] Ipv6Address with(const MacAddress& mac) const noexcept;
+
+    friend auto operator<=>(const Ipv6Network&, const Ipv6Network&) = default;
+};
+
+/// Where somebody is, by either protocol.
+class IpAddress {
+ public:
+    IpAddress(Ipv4Address address) : address_{address} {}         // NOLINT(google-explicit-constructor): it is one
+    IpAddress(const Ipv6Address& address) : address_{address} {}  // NOLINT(google-explicit-constructor): it is one
+
+    [[nodiscard]] std::optional<Ipv4Address> v4() const noexcept;
+    [[nodiscard]] std::optional<Ipv6Address> v6() const noexcept;
+    [[nodiscard]] std::string text() const;
+    /// As it stands in a URL: IPv6 in brackets (RFC 3986 3.2.2).
+    [[nodiscard]] std::string host() const;
+
+    friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+
+ private:
+    std::variant<Ipv4Address, Ipv6Address> address_;
+};
+
 /// A machine's UUID, bytes in the order of its text. DHCP option 97 and SMBIOS carry the first three fields little-endian: from_wire()
 /// swaps them.
 struct Uuid {
@@ -95,9 +152,23 @@ struct std::hash<diskless::MacAddress> {
     }
 };
 template<>
+struct std::hash<diskless::Ipv6Address> {
+    std::size_t operator()(const diskless::Ipv6Address& a) const noexcept {
+        return std::hash<std::string_view>{}({reinterpret_cast<const char*>(a.octets.data()), a.octets.size()});
+    }
+};
+template<>
 struct std::hash<diskless::Ipv4Address> {
     std::size_t operator()(diskless::Ipv4Address a) const noexcept {
         return static_cast<std::size_t>(a.value * std::uint64_t{0x9e3779b97f4a7c15u});
+    }
+};
+
+template<>
+struct std::hash<diskless::IpAddress> {
+    std::size_t operator()(const diskless::IpAddress& a) const noexcept {
+        if (const auto v4 = a.v4()) return std::hash<diskless::Ipv4Address>{}(*v4);
+        return std::hash<diskless::Ipv6Address>{}(*a.v6());
     }
 };
 

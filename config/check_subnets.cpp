@@ -81,6 +81,17 @@ void check_subnets(const Declaration& declaration) {
             pools.push_back({subnet.pool[j], places.pool[j]});
         }
     }
+    const auto& subnets6 = declaration.config.dhcp.subnets6;
+    for (std::size_t i = 0; i < subnets6.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+            if (!subnets6[i].network.contains(subnets6[j].network.address) && !subnets6[j].network.contains(subnets6[i].network.address))
+                continue;
+            declaration.findings.add(declaration.places.subnets6[i],
+                                     fmt::format("network {} overlaps {} at {}", subnets6[i].network, subnets6[j].network,
+                                                 declaration.findings.at(declaration.places.subnets6[j])),
+                                     "let every address be in one of them only");
+        }
+    }
     check_overlaps(declaration, std::move(networks), "network");
     check_overlaps(declaration, std::move(pools), "pool");
 }

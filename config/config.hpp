@@ -19,8 +19,9 @@ namespace diskless::config {
 using namespace std::chrono_literals;
 
 struct Server {
-    std::string interface;               ///< boot network; empty: `address` alone decides
-    std::optional<Ipv4Address> address;  ///< where the services listen and what clients are told; default: the interface's first address
+    std::string interface;                ///< boot network; empty: `address` alone decides
+    std::optional<Ipv4Address> address;   ///< where the services listen and what clients are told; default: the interface's first address
+    std::optional<Ipv6Address> address6;  ///< the same over IPv6; default: the interface's address in a subnet6, if there is one
     std::filesystem::path data_dir = "/var/lib/diskless";
     std::filesystem::path api_socket;  ///< default /run/diskless/api.sock, with another data_dir <data_dir>/api.sock
     unsigned io_threads = 0;           ///< 0: chosen by the program
@@ -46,6 +47,16 @@ struct Subnet {
     friend bool operator==(const Subnet&, const Subnet&) = default;
 };
 
+/// A network whose machines get addresses by DHCPv6, made of their MACs.
+struct Subnet6 {
+    Ipv6Network network;  ///< 64 bits at most
+    std::vector<Ipv6Address> dns;
+    std::string domain;
+    std::chrono::seconds lease_time = 12h;
+
+    friend bool operator==(const Subnet6&, const Subnet6&) = default;
+};
+
 struct Dhcp {
     DhcpMode mode = DhcpMode::server;
     std::uint16_t port = 67;  ///< clients are answered on port + 1
@@ -54,6 +65,7 @@ struct Dhcp {
     bool authoritative = true;         ///< NAK addresses that are wrong on this network
     std::uint32_t max_leases = 65536;  ///< bound on memory: beyond it new clients get nothing
     std::vector<Subnet> subnets;
+    std::vector<Subnet6> subnets6;  ///< any: DHCPv6 is served, whatever `mode` says of IPv4
 
     friend bool operator==(const Dhcp&, const Dhcp&) = default;
 };
@@ -62,6 +74,8 @@ struct Tftp {
     std::uint16_t port = 69;     ///< 0: off
     std::filesystem::path root;  ///< default <data_dir>/boot
     std::uint32_t max_transfers = 1024;
+    std::uint32_t max_transfers_per_client = 256;  ///< by its address
+    bool single_port = false;                      ///< answer from `port`, for firewalls that follow no other
     std::uint16_t max_blksize = 65464;
     std::uint16_t max_windowsize = 64;
     std::chrono::milliseconds retransmit = 1s;

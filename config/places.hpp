@@ -63,6 +63,7 @@ struct ToolPlaces {
 struct Places {
     ServicePlaces services;
     std::vector<SubnetPlaces> subnets;
+    std::vector<Place> subnets6;
     std::vector<ImagePlaces> images;
     std::vector<GroupPlaces> groups;
     std::vector<ClientPlaces> clients;

@@ -33,6 +33,7 @@ void read_server(TableReader table, Server& server, ServicePlaces& places) {
     server.interface = interface.value_or("");
     places.server_address =
         table.parsed("address", server.address, &Ipv4Address::parse, "an IPv4 address without prefix length such as \"192.168.77.1\"");
+    table.parsed("address6", server.address6, &Ipv6Address::parse, "an IPv6 address without prefix length such as \"fd77::1\"");
     places.data_dir = table.path("data_dir", server.data_dir);
     table.path("api_socket", server.api_socket);
     table.whole("io_threads", server.io_threads, 0, max_io_threads);

@@ -30,6 +30,8 @@ void read_tftp(TableReader table, Tftp& tftp, ServicePlaces& places) {
     places.tftp_port = table.whole("port", tftp.port, 0);
     places.tftp_root = table.path("root", tftp.root);
     table.whole("max_transfers", tftp.max_transfers, 1, max_sessions);
+    table.whole("max_transfers_per_client", tftp.max_transfers_per_client, 1, max_sessions);
+    table.boolean("single_port", tftp.single_port);
     table.whole("max_blksize", tftp.max_blksize, 512, 65464);   // RFC 2348
     table.whole("max_windowsize", tftp.max_windowsize, 1);      // RFC 7440
     table.duration("retransmit", tftp.retransmit, 10ms, 255s);  // RFC 2349: the timeout a client may ask for ends at 255

@@ -20,6 +20,7 @@ struct Entry {
     std::string interface;
     Ipv4Address address;  // unspecified: the interface has none
     std::uint32_t mask = 0;
+    Ipv6Address address6;  // the same
 };
 
 std::vector<Entry> interfaces() {
@@ -31,6 +32,10 @@ std::vector<Entry> interfaces() {
         Entry entry{.interface = at->ifa_name};
         if (at->ifa_addr != nullptr && at->ifa_addr->sa_family == AF_INET) {
             entry.address.value = ntohl(reinterpret_cast<const sockaddr_in*>(at->ifa_addr)->sin_addr.s_addr);
+        }
+        if (at->ifa_addr != nullptr && at->ifa_addr->sa_family == AF_INET6) {
+            const auto* address6 = reinterpret_cast<const sockaddr_in6*>(at->ifa_addr);
+            entry.address6 = Ipv6Address::from(std::as_bytes(std::span{address6->sin6_addr.s6_addr}));
         }
         if (!entry.address.is_unspecified() && at->ifa_netmask != nullptr)
             entry.mask = ntohl(reinterpret_cast<const sockaddr_in*>(at->ifa_netmask)->sin_addr.s_addr);
@@ -56,6 +61,15 @@ Ipv4Address address_of_interface(const std::string& interface) {
     }
     throw std::runtime_error{
         fmt::format("there is no interface {}; set [server] interface to one of: {}", interface, fmt::join(names, ", "))};
+}
+
+std::vector<Ipv6Address> addresses6_of(const std::string& interface) {
+    std::vector<Ipv6Address> addresses;
+    for (const Entry& entry : interfaces()) {
+        if (entry.interface == interface && !entry.address6.is_unspecified() && !entry.address6.is_link_local())
+            addresses.push_back(entry.address6);
+    }
+    return addresses;
 }
 
 std::string interface_with_address(Ipv4Address address) {

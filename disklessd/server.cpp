@@ -39,6 +39,7 @@
 #include "disklessd/space_guard.hpp"
 #include "services/dhcp/proxy_service.hpp"
 #include "services/dhcp/service.hpp"
+#include "services/dhcp/v6_service.hpp"
 #include "services/http/api_service.hpp"
 #include "services/http/service.hpp"
 #include "services/iscsi/service.hpp"
@@ -71,19 +72,34 @@ std::string_view effect_of(SpaceLevel level) noexcept {
 struct Network {
     std::string interface;
     Ipv4Address address;
+    std::optional<Ipv6Address> address6;
 };
 
-Network network_of(const config::Server& server) {
+/// What [server] says, else the interface's address in a network of ours; nothing: nobody wants IPv6.
+std::optional<Ipv6Address> address6_of(const config::Config& config, const std::string& interface) {
+    if (config.server.address6 || config.dhcp.subnets6.empty()) return config.server.address6;
+    for (const Ipv6Address& address : addresses6_of(interface)) {
+        for (const config::Subnet6& subnet : config.dhcp.subnets6) {
+            if (subnet.network.contains(address)) return address;
+        }
+    }
+    throw std::runtime_error{
+        fmt::format("interface {0} has no address in {1}; give it one (ip address add … dev {0}) or set [server] address6", interface,
+                    config.dhcp.subnets6.front().network)};
+}
+
+Network network_of(const config::Config& config) {
+    const config::Server& server = config.server;
     if (server.address) {
         // With an address alone, DHCP still wants the interface: broadcasts and frames need one. Loopback has no clients without an
         // address.
         std::string interface = server.interface.empty() ? interface_with_address(*server.address) : server.interface;
         if (interface == "lo") interface.clear();
-        return {interface, *server.address};
+        return {interface, *server.address, address6_of(config, interface)};
     }
     if (server.interface.empty())
         throw std::runtime_error{"the boot network is not named; set [server] interface = \"eth1\" or address = \"192.168.77.1\""};
-    return {server.interface, address_of_interface(server.interface)};
+    return {server.interface, address_of_interface(server.interface), address6_of(config, server.interface)};
 }
 
 /// Every disk, session and boot file is a descriptor; the soft limit of 1024 is for programs that use select().
@@ -173,16 +189,20 @@ struct Server::Parts {
     std::optional<iscsi::IscsiService> iscsi;
     std::optional<dhcp::DhcpService> dhcp;
     std::optional<dhcp::ProxyService> proxy;
-    std::optional<tftp::TftpService> tftp;
-    std::optional<http::HttpService> http;
+    std::optional<dhcp::DhcpV6Service> dhcp6;
+    std::optional<tftp::TftpService> tftp, tftp6;
+    std::optional<http::HttpService> http, http6;
     std::optional<BootDesk> desk;
     std::optional<http::ApiService> api;
 
     [[nodiscard]] boot::BootServer boot_server() const;
+    [[nodiscard]] boot::BootServer boot_server6() const;
     [[nodiscard]] bool serves_unknown() const noexcept { return config.unknown_clients.policy == config::UnknownPolicy::menu; }
     void warn_of_gaps() const;
     http::MenuOrders menu_orders();
     void make_services();
+    void make_file_services(const boot::BootServer& seen, std::optional<tftp::TftpService>& by_tftp,
+                            std::optional<http::HttpService>& by_http);
     void bind();
     void spawn();
     asio::awaitable<void> obey_signals();
@@ -204,7 +224,7 @@ struct Server::Parts {
 
 Server::Parts::Parts(config::Config configuration)
     : config{std::move(configuration)},
-      network{network_of(config.server)},
+      network{network_of(config)},
       links{links_of(network.interface)},
       runtime{config.server.io_threads},
       database{config.server.data_dir, counters},
@@ -267,6 +287,12 @@ boot::BootServer Server::Parts::boot_server() const {
             .links = links};
 }
 
+boot::BootServer Server::Parts::boot_server6() const {
+    boot::BootServer server = boot_server();
+    server.address6 = network.address6;
+    return server;
+}
+
 http::MenuOrders Server::Parts::menu_orders() {
     http::MenuOrders orders{
         .take_next_boot = [this](std::string client, std::string choice) { return take_next_boot(std::move(client), std::move(choice)); },
@@ -288,6 +314,19 @@ void Server::Parts::make_services() {
                                                               .luns = luns,
                                                               .reservations = reservations});
     }
+    config::Dhcp dhcp4 = config.dhcp;
+    if (!config.dhcp.subnets6.empty()) {
+        dhcp4.router_advertisement = false;  // DHCPv6's says more
+        dhcp6.emplace(config.dhcp, config.unknown_clients,
+                      dhcp::DhcpV6Service::Deps{.lanes = runtime.lanes(),
+                                                .catalog = catalog,
+                                                .addresses = addresses,
+                                                .counters = counters,
+                                                .observer = watch,
+                                                .enroller = enrollment,
+                                                .server = boot_server6(),
+                                                .interface = network.interface});
+    }
     if (config.dhcp.mode == config::DhcpMode::server) {
         dhcp::Deps deps{.lanes = runtime.lanes(),
                         .catalog = catalog,
@@ -300,10 +339,10 @@ void Server::Parts::make_services() {
                         .interface = network.interface,
                         .in_use = {}};
         if (iscsi) deps.in_use = [this](Ipv4Address address) { return in_use(address); };
-        dhcp.emplace(config.dhcp, config.unknown_clients, std::move(deps), leases.load_at_start());
+        dhcp.emplace(dhcp4, config.unknown_clients, std::move(deps), leases.load_at_start());
     }
     if (config.dhcp.mode == config::DhcpMode::proxy) {
-        proxy.emplace(config.dhcp, config.unknown_clients,
+        proxy.emplace(dhcp4, config.unknown_clients,
                       dhcp::ProxyService::Deps{.lanes = runtime.lanes(),
                                                .catalog = catalog,
                                                .addresses = addresses,
@@ -313,40 +352,8 @@ void Server::Parts::make_services() {
                                                .server = boot_server(),
                                                .interface = network.interface});
     }
-    const auto generated = [this](std::string_view name, Ipv4Address address) {
-        const auto current = catalog.get();
-        const boot::Client* client = boot::client_at(*current, addresses, address);
-        auto text = generated_file(name, *current, client, boot_server(), serves_unknown());
-        // What a loader is told once is used up; it does not wait for that, for TFTP answers at once.
-        if (text && client != nullptr && !client->next_boot.empty())
-            chores.spawn([this, client = client->name, choice = client->next_boot]() -> asio::awaitable<void> {
-                (void)co_await take_next_boot(client, choice);
-            });
-        return text;
-    };
-    if (config.tftp.port != 0) {
-        tftp.emplace(config.tftp, tftp::Deps{.lanes = runtime.lanes(),
-                                             .files = tftp_files,
-                                             .catalog = catalog,
-                                             .addresses = addresses,
-                                             .counters = counters,
-                                             .observer = watch,
-                                             .generated = generated});
-    }
-    if (config.http.port != 0) {
-        http.emplace(config.http, http::Deps{.lanes = runtime.lanes(),
-                                             .files = http_files,
-                                             .catalog = catalog,
-                                             .addresses = addresses,
-                                             .secrets = secrets,
-                                             .counters = counters,
-                                             .observer = watch,
-                                             .server = boot_server(),
-                                             .serves_unknown = serves_unknown(),
-                                             .generated = generated,
-                                             .orders = menu_orders(),
-                                             .version = std::string{version}});
-    }
+    make_file_services(boot_server(), tftp, http);
+    if (network.address6) make_file_services(boot_server6(), tftp6, http6);
     desk.emplace(catalog, addresses, boot_server(), network.interface,
                  [this](const std::string& client, const std::string& choice) { keep_next_boot(client, choice); });
     api.emplace(http::ApiService::Deps{.lanes = runtime.lanes(),
@@ -360,20 +367,70 @@ void Server::Parts::make_services() {
                                        .version = std::string{version}});
 }
 
+/// TFTP and HTTP for whoever reaches the server as `seen`.
+void Server::Parts::make_file_services(const boot::BootServer& seen, std::optional<tftp::TftpService>& by_tftp,
+                                       std::optional<http::HttpService>& by_http) {
+    const auto generated = [this, seen](std::string_view name, const IpAddress& address) {
+        const auto current = catalog.get();
+        const boot::Client* client = boot::client_at(*current, addresses, address);
+        auto text = generated_file(name, *current, client, seen, serves_unknown());
+        // What a loader is told once is used up; it does not wait for that, for TFTP answers at once.
+        if (text && client != nullptr && !client->next_boot.empty())
+            chores.spawn([this, client = client->name, choice = client->next_boot]() -> asio::awaitable<void> {
+                (void)co_await take_next_boot(client, choice);
+            });
+        return text;
+    };
+    if (config.tftp.port != 0) {
+        by_tftp.emplace(config.tftp, tftp::Deps{.lanes = runtime.lanes(),
+                                                .files = tftp_files,
+                                                .catalog = catalog,
+                                                .addresses = addresses,
+                                                .counters = counters,
+                                                .observer = watch,
+                                                .generated = generated});
+    }
+    if (config.http.port != 0) {
+        by_http.emplace(config.http, http::Deps{.lanes = runtime.lanes(),
+                                                .files = http_files,
+                                                .catalog = catalog,
+                                                .addresses = addresses,
+                                                .secrets = secrets,
+                                                .counters = counters,
+                                                .observer = watch,
+                                                .server = seen,
+                                                .serves_unknown = serves_unknown(),
+                                                .generated = generated,
+                                                .orders = menu_orders(),
+                                                .version = std::string{version}});
+    }
+}
+
 void Server::Parts::bind() {
     if (dhcp) dhcp->bind();
     if (proxy) proxy->bind();
     if (tftp) tftp->bind(network.address);
     if (http) http->bind(network.address);
     if (iscsi) iscsi->bind(network.address);
+    if (dhcp6) dhcp6->bind();
+    if (network.address6) {
+        if (tftp6) tftp6->bind(*network.address6);
+        if (http6) http6->bind(*network.address6);
+        if (iscsi) iscsi->bind(*network.address6);
+    }
     api->bind(config.server.api_socket);
 }
 
 void Server::Parts::spawn() {
     if (dhcp) services.spawn(dhcp->executor(), [this] { return dhcp->run(); });
     if (proxy) services.spawn(proxy->executor(), [this] { return proxy->run(); });
-    if (tftp) services.spawn(tftp->executor(), [this] { return tftp->run(); });
-    if (http) services.spawn(http->executor(), [this] { return http->run(); });
+    if (dhcp6) services.spawn(dhcp6->executor(), [this] { return dhcp6->run(); });
+    for (auto* service : {&tftp, &tftp6}) {
+        if (*service) services.spawn((*service)->executor(), [service] { return (*service)->run(); });
+    }
+    for (auto* service : {&http, &http6}) {
+        if (*service) services.spawn((*service)->executor(), [service] { return (*service)->run(); });
+    }
     if (iscsi) services.spawn([this] { return iscsi->run(); });
     services.spawn(api->executor(), [this] { return api->run(); });
     chores.spawn([this] { return obey_signals(); });

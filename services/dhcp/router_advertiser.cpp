@@ -46,8 +46,12 @@ int open_socket(const std::string& interface) noexcept {
 
 }  // namespace
 
-RouterAdvertiser::RouterAdvertiser(const asio::any_io_executor& executor, std::string interface, CounterRegistry& counters)
-    : interface_{std::move(interface)}, socket_{executor}, answered_{counters.counter("diskless_router_advertisements_total")} {}
+RouterAdvertiser::RouterAdvertiser(const asio::any_io_executor& executor, std::string interface, CounterRegistry& counters,
+                                   const std::vector<Ipv6Network>& managed)
+    : interface_{std::move(interface)},
+      advertisement_{wire::router_advertisement(managed)},
+      socket_{executor},
+      answered_{counters.counter("diskless_router_advertisements_total")} {}
 
 bool RouterAdvertiser::bind() {
     const int fd = open_socket(interface_);
@@ -61,8 +65,7 @@ bool RouterAdvertiser::bind() {
 }
 
 void RouterAdvertiser::send(const void* to, unsigned to_bytes) {
-    const auto advertisement = wire::router_advertisement();
-    if (::sendto(socket_.native_handle(), advertisement.data(), advertisement.size(), MSG_DONTWAIT, static_cast<const sockaddr*>(to),
+    if (::sendto(socket_.native_handle(), advertisement_.data(), advertisement_.size(), MSG_DONTWAIT, static_cast<const sockaddr*>(to),
                  to_bytes) > 0)
         answered_.add();
 }

@@ -4,15 +4,19 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <string>
+#include <vector>
 
 #include "common/asio.hpp"
 #include "common/counters.hpp"
+#include "common/network.hpp"
 
 namespace diskless::dhcp {
 
 class RouterAdvertiser {
  public:
-    RouterAdvertiser(const asio::any_io_executor& executor, std::string interface, CounterRegistry& counters);
+    /// `managed`: the networks on the link whose addresses DHCPv6 gives.
+    RouterAdvertiser(const asio::any_io_executor& executor, std::string interface, CounterRegistry& counters,
+                     const std::vector<Ipv6Network>& managed = {});
 
     /// False: not possible here; the log says why.
     bool bind();
@@ -22,6 +26,7 @@ class RouterAdvertiser {
     void send(const void* to, unsigned to_bytes);
 
     std::string interface_;
+    std::vector<std::byte> advertisement_;
     asio::posix::stream_descriptor socket_;
     Counter& answered_;
 };

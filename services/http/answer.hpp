@@ -49,7 +49,7 @@ struct Answer {
 /// A request with what the connection knows of it. The views point into `request`.
 struct Asked {
     const Request& request;
-    Ipv4Address peer;
+    IpAddress peer;
     std::string path;  ///< decoded
     std::function<std::optional<std::string>(std::string_view key)> parameter;
 };

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/ip_endpoint.hpp"
 #include "common/log.hpp"
 #include "common/timeout.hpp"
 
@@ -33,13 +34,14 @@ constexpr std::uint64_t tls_piece_bytes = 256 << 10;
 constexpr std::chrono::seconds closing_time{2};
 
 /// Nobody's, of a peer on this machine (a Unix socket).
-Ipv4Address peer_of(const StreamSocket& socket) {
+IpAddress peer_of(const StreamSocket& socket) {
     error_code ec;
     const auto endpoint = socket.remote_endpoint(ec);
-    if (ec || endpoint.protocol().family() != AF_INET) return {};
-    sockaddr_in peer{};
-    std::memcpy(&peer, endpoint.data(), sizeof peer);
-    return {ntohl(peer.sin_addr.s_addr)};
+    const int family = ec ? AF_UNSPEC : endpoint.protocol().family();
+    if (family != AF_INET && family != AF_INET6) return Ipv4Address{};
+    asio::ip::tcp::endpoint peer;
+    std::memcpy(peer.data(), endpoint.data(), std::min(endpoint.size(), peer.capacity()));
+    return ip_address(peer.address());
 }
 
 /// The head as bytes, so that head and body leave in one call.
@@ -195,7 +197,7 @@ class Connection {
     const Routes& routes_;
     ConnectionLimits limits_;
     ConnectionCounters counters_;
-    Ipv4Address peer_;
+    IpAddress peer_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <boost/asio/cancellation_state.hpp>
 
+#include "common/ip_endpoint.hpp"
 #include "common/log.hpp"
 
 namespace diskless::http {
@@ -28,6 +29,7 @@ error_code Listener::bind(const Endpoint& endpoint) {
     error_code ec;
     acceptor_.open(endpoint.protocol(), ec);
     if (!ec) acceptor_.set_option(asio::socket_base::reuse_address{true}, ec);
+    if (!ec && endpoint.protocol().family() == AF_INET6) bind_early(acceptor_);
     if (!ec) acceptor_.bind(endpoint, ec);
     if (!ec) acceptor_.listen(asio::socket_base::max_listen_connections, ec);
     return ec;

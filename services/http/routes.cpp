@@ -35,7 +35,7 @@ Answer Routes::not_here(const std::string& path) const {
     return answer;
 }
 
-Answer Routes::answer(const Request& request, Ipv4Address peer) const {
+Answer Routes::answer(const Request& request, const IpAddress& peer) const {
     using beast_http::status;
     const std::string target = single_slashes(request.target().substr(0, request.target().find('?'))) +
                                std::string{request.target().substr(std::min(request.target().find('?'), request.target().size()))};

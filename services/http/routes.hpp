@@ -18,7 +18,7 @@ class Routes {
     void add(std::string path, Handler handler) { add(beast_http::verb::get, std::move(path), std::move(handler)); }
     void add(beast_http::verb method, std::string path, Handler handler);
     /// Parses the target, finds the handler, and turns what no handler is for into an answer too: 400, 404, 405.
-    [[nodiscard]] Answer answer(const Request& request, Ipv4Address peer) const;
+    [[nodiscard]] Answer answer(const Request& request, const IpAddress& peer) const;
     using Refuse = Answer (*)(beast_http::status status, std::string text);
     /// What a wrong path is told, and in which form.
     void set_hint(std::string hint, Refuse refuse = plain) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "boot/script.hpp"
+#include "common/ip_endpoint.hpp"
 #include "services/http/handlers/handlers.hpp"
 #include "services/http/listener.hpp"
 
@@ -54,7 +55,7 @@ class HttpService::Worker {
         tls_listener_.emplace(deps.lanes, routes_, limits_of(config), deps.counters, &*tls_);
     }
 
-    void bind(Ipv4Address address) {
+    void bind(const IpAddress& address) {
         bind(listener_, address, port_, "port");
         if (tls_listener_) bind(*tls_listener_, address, tls_port_, "tls_port");
     }
@@ -74,13 +75,14 @@ class HttpService::Worker {
     }
 
  private:
-    static void bind(Listener& listener, Ipv4Address address, std::uint16_t port, std::string_view key) {
-        const error_code ec = listener.bind(tcp::endpoint{asio::ip::address_v4{address.value}, port});
+    static void bind(Listener& listener, const IpAddress& address, std::uint16_t port, std::string_view key) {
+        const error_code ec = listener.bind(tcp::endpoint{asio_address(address), port});
         if (!ec) return;
-        throw std::runtime_error{fmt::format(
-            "HTTP: cannot bind {}:{}: {}; {}", address, port, ec == asio::error::address_in_use ? "the port is in use" : ec.message(),
-            ec == asio::error::access_denied ? std::string{"start as root or with CAP_NET_BIND_SERVICE, or use a port above 1023"}
-                                             : fmt::format("stop the other server, or set [http] {}", key))};
+        throw std::runtime_error{fmt::format("HTTP: cannot bind {}:{}: {}; {}", address.host(), port,
+                                             ec == asio::error::address_in_use ? "the port is in use" : ec.message(),
+                                             ec == asio::error::access_denied
+                                                 ? std::string{"start as root or with CAP_NET_BIND_SERVICE, or use a port above 1023"}
+                                                 : fmt::format("stop the other server, or set [http] {}", key))};
     }
 
     std::uint16_t port_, tls_port_;
@@ -94,16 +96,16 @@ namespace {
 
 std::uint16_t port_of(const Listener& listener) {
     const Listener::Endpoint endpoint = listener.local_endpoint();
-    sockaddr_in address{};
-    std::memcpy(&address, endpoint.data(), sizeof address);
-    return ntohs(address.sin_port);
+    tcp::endpoint local;
+    std::memcpy(local.data(), endpoint.data(), std::min(endpoint.size(), local.capacity()));
+    return local.port();
 }
 
 }  // namespace
 
 HttpService::HttpService(const config::Http& config, const Deps& deps) : worker_{std::make_unique<Worker>(config, deps)} {}
 HttpService::~HttpService() = default;
-void HttpService::bind(Ipv4Address address) { worker_->bind(address); }
+void HttpService::bind(const IpAddress& address) { worker_->bind(address); }
 asio::any_io_executor HttpService::executor() const { return worker_->listener().executor(); }
 asio::awaitable<void> HttpService::run() { return worker_->run(); }
 std::uint16_t HttpService::port() const { return port_of(worker_->listener()); }

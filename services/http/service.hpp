@@ -42,7 +42,7 @@ struct Deps {
     boot::BootServer server;
     bool serves_unknown = false;  ///< machines nobody declared get the menu's script
     /// Files made for the client at an address, as TFTP has them; nothing: there is none of that name. From any thread.
-    std::function<std::optional<std::string>(std::string_view name, Ipv4Address client)> generated;
+    std::function<std::optional<std::string>(std::string_view name, const IpAddress& client)> generated;
     MenuOrders orders;
     std::string version;
 };
@@ -55,7 +55,7 @@ class HttpService {
     HttpService& operator=(const HttpService&) = delete;
 
     /// Throws std::runtime_error with one clear line.
-    void bind(Ipv4Address address);
+    void bind(const IpAddress& address);
     /// The strand on which run() must be spawned.
     [[nodiscard]] asio::any_io_executor executor() const;
     /// Serves until it is cancelled, then ends the connections.

@@ -16,8 +16,9 @@ bool matches_any(const std::vector<std::string>& patterns, std::string_view name
     return std::ranges::any_of(patterns, [&](const std::string& pattern) { return matches_wildcard(pattern, name); });
 }
 
-bool in_any(const std::vector<Ipv4Range>& ranges, std::optional<Ipv4Address> address) noexcept {
-    return address && std::ranges::any_of(ranges, [&](const Ipv4Range& range) { return range.contains(*address); });
+bool in_any(const std::vector<Ipv4Range>& ranges, const std::optional<IpAddress>& address) noexcept {
+    const auto v4 = address ? address->v4() : std::nullopt;
+    return v4 && std::ranges::any_of(ranges, [&](const Ipv4Range& range) { return range.contains(*v4); });
 }
 
 }  // namespace
@@ -25,13 +26,17 @@ bool in_any(const std::vector<Ipv4Range>& ranges, std::optional<Ipv4Address> add
 bool same_name(std::string_view a, std::string_view b) noexcept { return std::ranges::equal(a, b, {}, lower, lower); }
 
 // A reservation says where the client is, else its lease. Where another DHCP server gives addresses nobody knows: then its name must do.
-bool AccessRules::is_at_home(const boot::Client& client, std::optional<Ipv4Address> address) const {
+bool AccessRules::is_at_home(const boot::Client& client, const std::optional<IpAddress>& address) const {
     if (in_any(client.addresses, address)) return true;
-    if (client.address) return address == client.address;
+    if (address && address->v6()) {
+        const auto mac = addresses_.mac_of(*address);  // its address is made of it
+        return mac && std::ranges::find(client.macs, *mac) != client.macs.end();
+    }
+    if (client.address) return address && address->v4() == client.address;
     bool known = false;
     for (const MacAddress& mac : client.macs) {
         const auto lease = addresses_.address_of(mac);
-        if (lease && lease == address) return true;
+        if (lease && address && address->v4() == lease) return true;
         known = known || lease.has_value();
     }
     return !known && client.addresses.empty();

@@ -27,7 +27,7 @@ struct TargetRef {
 /// What is known of whoever asks.
 struct Visitor {
     std::string_view initiator_name;
-    std::optional<Ipv4Address> address;  ///< nothing: not IPv4
+    std::optional<IpAddress> address;  ///< nothing: unknown
 };
 
 struct Admitted {
@@ -55,7 +55,7 @@ class AccessRules {
     [[nodiscard]] TargetRef ref_of(const boot::Target& target) const;
     [[nodiscard]] Admitted admit_client(const boot::Client& client, const Visitor& visitor) const;
     [[nodiscard]] Admitted admit_shared(const boot::Target& target, const Visitor& visitor) const;
-    [[nodiscard]] bool is_at_home(const boot::Client& client, std::optional<Ipv4Address> address) const;
+    [[nodiscard]] bool is_at_home(const boot::Client& client, const std::optional<IpAddress>& address) const;
 
     const boot::Catalog& catalog_;
     const boot::AddressBook& addresses_;

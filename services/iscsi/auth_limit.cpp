@@ -9,26 +9,23 @@ constexpr std::string_view all_targets = "*";  // no iSCSI name
 
 }  // namespace
 
-AuthLimit::Key AuthLimit::key_of(std::optional<Ipv4Address> from, std::string_view target) {
-    constexpr std::uint64_t not_ipv4 = std::uint64_t{1} << 32;
-    return {from ? from->value : not_ipv4, std::string{target}};
-}
+AuthLimit::Key AuthLimit::key_of(const std::optional<IpAddress>& from, std::string_view target) { return {from, std::string{target}}; }
 
 bool AuthLimit::reached(const Key& key, unsigned most, Time now) const {
     const auto found = entries_.find(key);
     return found != entries_.end() && found->second.failures >= most && now - found->second.since < window;
 }
 
-bool AuthLimit::is_blocked(std::optional<Ipv4Address> from, std::string_view target, Time now) const {
+bool AuthLimit::is_blocked(const std::optional<IpAddress>& from, std::string_view target, Time now) const {
     return reached(key_of(from, target), max_at_target, now) || reached(key_of(from, all_targets), max_of_address, now);
 }
 
-void AuthLimit::failed(std::optional<Ipv4Address> from, std::string_view target, Time now) {
+void AuthLimit::failed(const std::optional<IpAddress>& from, std::string_view target, Time now) {
     count(key_of(from, target), now);
     count(key_of(from, all_targets), now);
 }
 
-void AuthLimit::proven(std::optional<Ipv4Address> from, std::string_view target) { entries_.erase(key_of(from, target)); }
+void AuthLimit::proven(const std::optional<IpAddress>& from, std::string_view target) { entries_.erase(key_of(from, target)); }
 
 void AuthLimit::count(const Key& key, Time now) {
     auto found = entries_.find(key);

@@ -28,20 +28,20 @@ class AuthLimit {
     /// Entries at a time; beyond it the one that began longest ago is forgotten: about 1 MiB.
     static constexpr std::size_t max_entries = 8192;
 
-    /// `from` nothing: all that is not IPv4 together. `target` empty: discovery.
-    [[nodiscard]] bool is_blocked(std::optional<Ipv4Address> from, std::string_view target, Time now) const;
-    void failed(std::optional<Ipv4Address> from, std::string_view target, Time now);
+    /// `from` nothing: nobody knows. `target` empty: discovery.
+    [[nodiscard]] bool is_blocked(const std::optional<IpAddress>& from, std::string_view target, Time now) const;
+    void failed(const std::optional<IpAddress>& from, std::string_view target, Time now);
     /// The address has proven itself at this target: what it got wrong there before was a mistake.
-    void proven(std::optional<Ipv4Address> from, std::string_view target);
+    void proven(const std::optional<IpAddress>& from, std::string_view target);
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
  private:
-    using Key = std::pair<std::uint64_t, std::string>;  // target "*": all of them
+    using Key = std::pair<std::optional<IpAddress>, std::string>;  // target "*": all of them
     struct Entry {
         Time since;
         unsigned failures = 0;
     };
-    [[nodiscard]] static Key key_of(std::optional<Ipv4Address> from, std::string_view target);
+    [[nodiscard]] static Key key_of(const std::optional<IpAddress>& from, std::string_view target);
     [[nodiscard]] bool reached(const Key& key, unsigned most, Time now) const;
     void count(const Key& key, Time now);
     void make_room(Time now);

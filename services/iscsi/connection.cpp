@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/ip_endpoint.hpp"
 #include "common/log.hpp"
 #include "common/text.hpp"
 
@@ -40,7 +41,7 @@ Connection::Connection(std::shared_ptr<Shared> shared, asio::ip::tcp::socket soc
     error_code ignored;
     const auto remote = socket_.remote_endpoint(ignored);
     peer_ = print(remote);
-    if (remote.address().is_v4()) peer_address_ = Ipv4Address{remote.address().to_v4().to_uint()};
+    peer_address_ = ip_address(remote.address());
     local_ = print(socket_.local_endpoint(ignored));
 }
 

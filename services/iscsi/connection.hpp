@@ -102,7 +102,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, Endpoi
     asio::ip::tcp::socket socket_;
     Spawn spawn_;
     std::string peer_;  // "address:port"
-    std::optional<Ipv4Address> peer_address_;
+    std::optional<IpAddress> peer_address_;
     std::string local_;
     asio::steady_timer wake_;  // never expires by itself
 

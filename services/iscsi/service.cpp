@@ -5,11 +5,13 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <list>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <utility>
 
+#include "common/ip_endpoint.hpp"
 #include "common/log.hpp"
 #include "common/task_group.hpp"
 #include "services/iscsi/connection.hpp"
@@ -29,14 +31,14 @@ Limits limits_of(const config::Iscsi& config) {
     return limits;
 }
 
-std::string explain(error_code error, Ipv4Address address, std::uint16_t port) {
+std::string explain(error_code error, const IpAddress& address, std::uint16_t port) {
     if (error == asio::error::address_in_use) {
         return fmt::format("iSCSI port {} on {} is in use by another program; stop it (ss -ltnp shows which) or set another [iscsi] port",
                            port, address);
     }
     if (error == asio::error::access_denied)
         return fmt::format("iSCSI port {} needs privileges; start as root or set an [iscsi] port above 1023", port);
-    return fmt::format("cannot listen for iSCSI on {}:{}: {}", address, port, error.message());
+    return fmt::format("cannot listen for iSCSI on {}:{}: {}", address.host(), port, error.message());
 }
 
 }  // namespace
@@ -69,13 +71,16 @@ struct IscsiService::Impl {
                             .targets{strand, deps.luns, deps.reservations},
                             .sessions{config.max_sessions},
                             .buffers{config.buffer_bytes}}},
-          acceptor{strand},
-          tls_acceptor{strand},
           tick{strand},
           group{strand, "iscsi"} {}
 
-    void listen(asio::ip::tcp::acceptor& at, Ipv4Address address, std::uint16_t port);
-    asio::awaitable<void> accept(asio::ip::tcp::acceptor& at, TlsContext* with);
+    /// One more way in.
+    void listen(const IpAddress& address, std::uint16_t port, TlsContext* with);
+    struct Entrance {
+        asio::ip::tcp::acceptor acceptor;
+        TlsContext* tls;  // nullptr: in the clear
+    };
+    asio::awaitable<void> accept(Entrance& entrance);
     asio::awaitable<void> sweep();
     asio::awaitable<void> refresh();
     asio::awaitable<void> end_connections();
@@ -84,9 +89,9 @@ struct IscsiService::Impl {
     [[nodiscard]] std::vector<std::shared_ptr<Connection>> live();
 
     const Lanes& lanes;
-    asio::any_io_executor strand;  // of acceptors, tick and connections
+    asio::any_io_executor strand;  // of entrances, tick and connections
     std::shared_ptr<Shared> shared;
-    asio::ip::tcp::acceptor acceptor, tls_acceptor;
+    std::list<Entrance> entrances;
     std::optional<TlsContext> tls;
     asio::steady_timer tick;
     TaskGroup group;
@@ -97,31 +102,33 @@ struct IscsiService::Impl {
 IscsiService::IscsiService(const config::Iscsi& config, Deps deps) : impl_{std::make_unique<Impl>(config, deps)} {}
 IscsiService::~IscsiService() = default;
 
-void IscsiService::bind(Ipv4Address address) {
+void IscsiService::bind(const IpAddress& address) {
     const config::Iscsi& config = impl_->shared->config;
-    impl_->listen(impl_->acceptor, address, config.port);
+    impl_->listen(address, config.port, nullptr);
     if (config.tls_port == 0) return;
-    impl_->tls.emplace(config.tls_cert, config.tls_key, config.tls_client_ca);
-    impl_->listen(impl_->tls_acceptor, address, config.tls_port);
+    if (!impl_->tls) impl_->tls.emplace(config.tls_cert, config.tls_key, config.tls_client_ca);
+    impl_->listen(address, config.tls_port, &*impl_->tls);
 }
 
-void IscsiService::Impl::listen(asio::ip::tcp::acceptor& at, Ipv4Address address, std::uint16_t port) {
-    const asio::ip::tcp::endpoint endpoint{asio::ip::address_v4{address.value}, port};
+void IscsiService::Impl::listen(const IpAddress& address, std::uint16_t port, TlsContext* with) {
+    const asio::ip::tcp::endpoint endpoint{asio_address(address), port};
+    asio::ip::tcp::acceptor& at = entrances.emplace_back(Entrance{asio::ip::tcp::acceptor{strand}, with}).acceptor;
     error_code error;
-    if (!error) at.open(endpoint.protocol(), error);
+    at.open(endpoint.protocol(), error);
+    if (!error && address.v6()) bind_early(at);
     if (!error) at.set_option(asio::socket_base::reuse_address{true}, error);
     if (!error) at.bind(endpoint, error);
     if (!error) at.listen(listen_backlog, error);
     if (error) throw std::runtime_error{explain(error, address, port)};
 }
 
-std::uint16_t IscsiService::port() const { return impl_->acceptor.local_endpoint().port(); }
+std::uint16_t IscsiService::port() const { return impl_->entrances.front().acceptor.local_endpoint().port(); }
 
 // Ended by stop(), never by cancellation: that would reach the nested coroutines across strands, which Boost 1.81 does not survive.
 asio::awaitable<void> IscsiService::run() {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    impl_->group.spawn(impl_->strand, [this] { return impl_->accept(impl_->acceptor, nullptr); });
-    if (impl_->tls) impl_->group.spawn(impl_->strand, [this] { return impl_->accept(impl_->tls_acceptor, &*impl_->tls); });
+    for (Impl::Entrance& entrance : impl_->entrances)
+        impl_->group.spawn(impl_->strand, [this, &entrance] { return impl_->accept(entrance); });
     co_await asio::co_spawn(impl_->strand, impl_->sweep(), asio::use_awaitable);
     co_await asio::co_spawn(impl_->strand, impl_->end_connections(), asio::use_awaitable);
     co_await impl_->group.join();
@@ -131,15 +138,14 @@ void IscsiService::stop() {
     asio::post(impl_->strand, [impl = impl_.get()] {
         impl->stopping = true;
         error_code ignored;
-        impl->acceptor.close(ignored);
-        impl->tls_acceptor.close(ignored);
+        for (Impl::Entrance& entrance : impl->entrances) entrance.acceptor.close(ignored);
         impl->tick.cancel();
     });
 }
 
-asio::awaitable<void> IscsiService::Impl::accept(asio::ip::tcp::acceptor& at, TlsContext* with) {
+asio::awaitable<void> IscsiService::Impl::accept(Entrance& entrance) {
     while (!stopping) {
-        auto [error, socket] = co_await at.async_accept(lanes.next(), nothrow_await);
+        auto [error, socket] = co_await entrance.acceptor.async_accept(lanes.next(), nothrow_await);
         if (stopping) break;
         if (error) {
             if (shared->failures.allow()) log::warn("iscsi.accept_failed", "error=\"{}\"", error.message());
@@ -147,7 +153,7 @@ asio::awaitable<void> IscsiService::Impl::accept(asio::ip::tcp::acceptor& at, Tl
             co_await rest.async_wait(nothrow_await);
             continue;
         }
-        begin(std::move(socket), with);
+        begin(std::move(socket), entrance.tls);
     }
 }
 

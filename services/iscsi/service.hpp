@@ -41,8 +41,8 @@ class IscsiService final : public boot::SessionList {
     /// After run() has returned, or without it.
     ~IscsiService() override;
 
-    /// Listens on `address` and the configured port. Throws std::runtime_error with one clear line.
-    void bind(Ipv4Address address);
+    /// Listens on `address` and the configured ports, besides those of before. Throws std::runtime_error with one clear line.
+    void bind(const IpAddress& address);
     /// The port in use; of interest when the configured one is 0 (any free one).
     [[nodiscard]] std::uint16_t port() const;
 

@@ -52,15 +52,15 @@ class LogLimit {
 /// AuthLimit for all strands.
 class AuthGuard {
  public:
-    [[nodiscard]] bool is_blocked(std::optional<Ipv4Address> from, std::string_view target) const {
+    [[nodiscard]] bool is_blocked(const std::optional<IpAddress>& from, std::string_view target) const {
         const std::lock_guard lock{mutex_};
         return limit_.is_blocked(from, target, AuthLimit::Clock::now());
     }
-    void failed(std::optional<Ipv4Address> from, std::string_view target) {
+    void failed(const std::optional<IpAddress>& from, std::string_view target) {
         const std::lock_guard lock{mutex_};
         limit_.failed(from, target, AuthLimit::Clock::now());
     }
-    void proven(std::optional<Ipv4Address> from, std::string_view target) {
+    void proven(const std::optional<IpAddress>& from, std::string_view target) {
         const std::lock_guard lock{mutex_};
         limit_.proven(from, target);
     }

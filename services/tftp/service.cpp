@@ -1,12 +1,15 @@
 #include "services/tftp/service.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <boost/asio/cancellation_state.hpp>
+#include <limits>
 #include <map>
 
+#include "common/ip_endpoint.hpp"
 #include "common/log.hpp"
 #include "common/task_group.hpp"
 #include "common/text.hpp"
@@ -32,7 +35,7 @@ class Level {
     Counter& counter_;
 };
 
-Ipv4Address address_of(const udp::endpoint& endpoint) { return {endpoint.address().to_v4().to_uint()}; }
+IpAddress address_of(const udp::endpoint& endpoint) { return ip_address(endpoint.address()); }
 
 std::string_view name_of(Session::Outcome outcome) noexcept {
     switch (outcome) {
@@ -61,14 +64,15 @@ class TftpService::Worker {
           sent_bytes_{deps_.counters.counter("diskless_tftp_sent_bytes_total")},
           active_{deps_.counters.counter("diskless_tftp_transfers")} {}
 
-    void bind(Ipv4Address address) {
-        const udp::endpoint endpoint{asio::ip::address_v4{address.value}, config_.port};
+    void bind(const IpAddress& address) {
+        const udp::endpoint endpoint{asio_address(address), config_.port};
         error_code ec;
-        socket_.open(udp::v4(), ec);
+        socket_.open(endpoint.protocol(), ec);
+        if (!ec && address.v6()) bind_early(socket_);
         if (!ec) socket_.bind(endpoint, ec);
         if (ec) {
             const bool forbidden = ec == asio::error::access_denied;
-            throw std::runtime_error{fmt::format("TFTP: cannot bind {}:{}: {}{}", address, config_.port,
+            throw std::runtime_error{fmt::format("TFTP: cannot bind {}:{}: {}{}", address.host(), config_.port,
                                                  ec == asio::error::address_in_use ? "the port is in use" : ec.message(),
                                                  forbidden ? "; start as root or with CAP_NET_BIND_SERVICE, or use a port above 1023"
                                                            : "; stop the other server, or set [tftp] port")};
@@ -111,6 +115,8 @@ class TftpService::Worker {
             return refuse(client, wire::ErrorCode::access_violation, "this server is read-only");
         const auto* request = std::get_if<wire::Rrq>(&*packet);
         if (request == nullptr) {
+            const auto known = config_.single_port ? running_.find(client) : running_.end();
+            if (known != running_.end()) return known->second.session->deliver({datagram.begin(), datagram.end()});
             dropped_.add();
             return;
         }
@@ -133,6 +139,8 @@ class TftpService::Worker {
         using enum wire::ErrorCode;
         if (request.mode == wire::Mode::other) return refuse(client, illegal_operation, "only the modes octet and netascii are served");
         if (running_.size() >= config_.max_transfers) return refuse(client, not_defined, "the server is busy, try again");
+        if (transfers_of(client) >= config_.max_transfers_per_client)
+            return refuse(client, not_defined, "this client has too many transfers under way");
         auto content = find(request.filename, client);
         if (!content) {
             log::info("tftp.not_found", "file=\"{}\" ip={}", escaped(request.filename), address_of(client));
@@ -141,6 +149,31 @@ class TftpService::Worker {
         if (request.mode == wire::Mode::netascii) content = content->as_netascii();
         if (!content) return refuse(client, not_defined, "too large for mode netascii, ask in mode octet (binary)");
         start(datagram, request, client, std::move(*content));
+    }
+
+    /// In the map's order a machine's ports lie together.
+    [[nodiscard]] std::size_t transfers_of(const udp::endpoint& client) const {
+        const auto first = running_.lower_bound({client.address(), 0});
+        const auto last = running_.upper_bound({client.address(), std::numeric_limits<std::uint16_t>::max()});
+        return static_cast<std::size_t>(std::distance(first, last));
+    }
+
+    /// A socket of its own, whose port is the transfer's identifier; or the one that all have.
+    udp::socket socket_for(const udp::endpoint& client, const asio::any_io_executor& strand, error_code& ec) {
+        udp::socket socket{strand};
+        if (config_.single_port) {
+            const int same = ::fcntl(socket_.native_handle(), F_DUPFD_CLOEXEC, 0);
+            if (same < 0) {
+                ec.assign(errno, boost::system::system_category());
+                return socket;
+            }
+            socket.assign(client.protocol(), same, ec);
+            return socket;
+        }
+        socket.open(client.protocol(), ec);
+        if (!ec) socket.bind({local_, 0}, ec);  // the answers come from the address that was asked
+        if (!ec) socket.non_blocking(true, ec);
+        return socket;
     }
 
     std::optional<Content> find(std::string_view name, const udp::endpoint& client) const {
@@ -155,11 +188,8 @@ class TftpService::Worker {
 
     void start(ByteSpan datagram, const wire::Rrq& request, const udp::endpoint& client, Content content) {
         const asio::any_io_executor strand = deps_.lanes.next();
-        udp::socket socket{strand};
         error_code ec;
-        socket.open(udp::v4(), ec);
-        if (!ec) socket.bind({local_, 0}, ec);  // the answers come from the address that was asked
-        if (!ec) socket.non_blocking(true, ec);
+        udp::socket socket = socket_for(client, strand, ec);
         if (ec) {
             log::error("tftp.failed", "error=\"{}\"", ec.message());
             return refuse(client, wire::ErrorCode::not_defined, "the server has no socket left, try again");
@@ -168,7 +198,8 @@ class TftpService::Worker {
                                     .max_windowsize = config_.max_windowsize,
                                     .retransmit = config_.retransmit,
                                     .max_retransmits = config_.max_retransmits};
-        auto session = std::make_shared<Session>(std::move(socket), client, std::move(content), request.options, limits);
+        auto session = std::make_shared<Session>(std::move(socket), config_.single_port ? Session::Port::shared : Session::Port::own,
+                                                 client, std::move(content), request.options, limits);
         running_.insert_or_assign(client, Running{{datagram.begin(), datagram.end()}, session});
         transfers_.spawn(strand, [this, session, client, name = std::string{request.filename}]() -> asio::awaitable<void> {
             const Level active{active_};
@@ -187,7 +218,7 @@ class TftpService::Worker {
 
     void finished(const std::string& name, const udp::endpoint& client, std::uint64_t size_bytes) {
         sent_bytes_.add(size_bytes);
-        const Ipv4Address address = address_of(client);
+        const IpAddress address = address_of(client);
         const auto catalog = deps_.catalog.get();
         const boot::Client* known = boot::client_at(*catalog, deps_.addresses, address);
         const auto mac = deps_.addresses.mac_of(address);
@@ -226,7 +257,7 @@ class TftpService::Worker {
 
 TftpService::TftpService(config::Tftp config, Deps deps) : worker_{std::make_shared<Worker>(std::move(config), std::move(deps))} {}
 TftpService::~TftpService() = default;
-void TftpService::bind(Ipv4Address address) { worker_->bind(address); }
+void TftpService::bind(const IpAddress& address) { worker_->bind(address); }
 asio::any_io_executor TftpService::executor() const { return worker_->executor(); }
 asio::awaitable<void> TftpService::run() { return worker_->run(); }
 std::uint16_t TftpService::port() const { return worker_->port(); }

@@ -25,7 +25,7 @@ struct Deps {
     CounterRegistry& counters;
     boot::BootObserver& observer;
     /// Files made for the client at an address (its iPXE script); nothing: there is none of that name. From any thread.
-    std::function<std::optional<std::string>(std::string_view name, Ipv4Address client)> generated;
+    std::function<std::optional<std::string>(std::string_view name, const IpAddress& client)> generated;
 };
 
 class TftpService {
@@ -36,7 +36,7 @@ class TftpService {
     TftpService& operator=(const TftpService&) = delete;
 
     /// Throws std::runtime_error with one clear line.
-    void bind(Ipv4Address address);
+    void bind(const IpAddress& address);
     /// The strand on which run() must be spawned.
     [[nodiscard]] asio::any_io_executor executor() const;
     /// Serves until it is cancelled, then ends the transfers under way.

@@ -5,9 +5,11 @@
 
 namespace diskless::tftp {
 
-Session::Session(asio::ip::udp::socket socket, asio::ip::udp::endpoint client, Content content, const wire::Options& asked,
+Session::Session(asio::ip::udp::socket socket, Port port, asio::ip::udp::endpoint client, Content content, const wire::Options& asked,
                  const TransferLimits& limits)
     : socket_{std::move(socket)},
+      port_{port},
+      arrival_{socket_.get_executor()},
       client_{std::move(client)},
       content_{std::move(content)},
       transfer_{content_.size_bytes(), asked, limits},
@@ -41,6 +43,12 @@ asio::awaitable<Session::Next> Session::perform(Transfer::Action action) {
 asio::awaitable<Session::Next> Session::next() {
     expect_until(Clock::now() + transfer_.timeout());
     std::array<std::byte, 1024> room{};  // ACK and ERROR are short; what is cut off of anything else is not missed
+    while (port_ == Port::shared) {
+        const auto datagram = co_await delivered();
+        if (!socket_.is_open()) co_return Outcome::stopped;
+        if (!datagram) co_return transfer_.on_timeout();
+        if (auto decided = obey(*datagram)) co_return *decided;
+    }
     while (true) {
         asio::ip::udp::endpoint from;
         const auto [ec, n] = co_await socket_.async_receive_from(asio::buffer(room), from, nothrow_await);
@@ -73,6 +81,26 @@ void Session::watch() {
         self->silent_ = true;
         error_code ignored;
         self->socket_.cancel(ignored);
+        self->arrival_.cancel();
+    });
+}
+
+asio::awaitable<std::optional<std::vector<std::byte>>> Session::delivered() {
+    while (inbox_.empty() && !silent_ && socket_.is_open()) {
+        arrival_.expires_at(Clock::time_point::max());
+        (void)co_await arrival_.async_wait(nothrow_await);
+    }
+    if (inbox_.empty()) co_return std::nullopt;
+    std::vector<std::byte> datagram = std::move(inbox_.front());
+    inbox_.pop_front();
+    co_return datagram;
+}
+
+void Session::deliver(std::vector<std::byte> datagram) {
+    asio::post(socket_.get_executor(), [self = shared_from_this(), datagram = std::move(datagram)]() mutable {
+        if (self->inbox_.size() == max_waiting) return;
+        self->inbox_.push_back(std::move(datagram));
+        self->arrival_.cancel();
     });
 }
 
@@ -133,6 +161,7 @@ void Session::stop() {
     asio::post(socket_.get_executor(), [self = shared_from_this()] {
         error_code ignored;
         self->socket_.close(ignored);
+        self->arrival_.cancel();
     });
 }
 

@@ -42,6 +42,7 @@ PURE = [
     "services/iscsi/wire",
     "services/iscsi/scsi",
     "services/dhcp/responder",
+    "services/dhcp/v6_responder",
     "services/dhcp/lease_table",
     "services/dhcp/delivery",
     "services/tftp/transfer",

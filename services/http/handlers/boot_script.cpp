@@ -11,7 +11,7 @@
 
 namespace diskless::http {
 
-void observe_fetch(const Deps& deps, Ipv4Address peer, boot::Step step, std::string detail) {
+void observe_fetch(const Deps& deps, const IpAddress& peer, boot::Step step, std::string detail) {
     const auto catalog = deps.catalog.get();
     const boot::Client* client = boot::client_at(*catalog, deps.addresses, peer);
     auto mac = deps.addresses.mac_of(peer);
@@ -67,7 +67,7 @@ class ScriptRequest {
     Answer script(const boot::Client* client) const {
         // Anybody may ask for any client's script; what is secret in it goes to the address of that client alone.
         boot::ScriptSetting setting{.tools = catalog_->data().tools,
-                                    .address = asked_.peer,
+                                    .address = asked_.peer.v4(),
                                     .enroll_groups = deps_.orders.enroll_groups,
                                     .enroll_password = !deps_.orders.enroll_password.empty()};
         if (client != nullptr && client_ == sits_there_ && !client->chap.empty()) setting.account = secrets_->find(client->chap.front());

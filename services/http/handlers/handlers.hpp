@@ -43,6 +43,6 @@ void add_lease_routes(Routes& routes, boot::LeaseControl& leases, boot::CurrentC
 [[nodiscard]] Answer error_answer(beast_http::status status, std::string text);
 
 /// Tells the observer what a machine fetched, if we know the machine.
-void observe_fetch(const Deps& deps, Ipv4Address peer, boot::Step step, std::string detail);
+void observe_fetch(const Deps& deps, const IpAddress& peer, boot::Step step, std::string detail);
 
 }  // namespace diskless::http

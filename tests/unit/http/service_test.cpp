@@ -49,7 +49,7 @@ class Serving {
                                            .observer = observed,
                                            .server = {.address = loopback, .target_prefix = "iqn.2026-11.lan.lab"},
                                            .serves_unknown = serves_unknown,
-                                           .generated = [](std::string_view name, Ipv4Address client) -> std::optional<std::string> {
+                                           .generated = [](std::string_view name, const IpAddress& client) -> std::optional<std::string> {
                                                if (name != "made/for-you") return std::nullopt;
                                                return "made for " + client.text();
                                            },

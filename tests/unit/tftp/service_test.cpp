@@ -27,8 +27,11 @@ constexpr MacAddress mac{{std::byte{0x52}, std::byte{0x54}, std::byte{0}, std::b
 
 }  // namespace
 
-TEST_CASE("files arrive whole, whatever their size and the options") {
-    Serving serving;
+TEST_CASE("files arrive whole, whatever their size and the options, from a port of their own or the one for all") {
+    bool single_port = false;
+    SUBCASE("of their own") {}
+    SUBCASE("for all") { single_port = true; }
+    Serving serving{{.single_port = single_port}};
     struct Row {
         std::string_view options;
         std::uint16_t blksize, windowsize;
@@ -194,6 +197,40 @@ TEST_CASE("what is lost is sent again") {
     client.acknowledge(0, oack.from);
     int data = 0;
     while (data < 3) data += std::holds_alternative<wire::Data>(client.hear().packet()) ? 1 : 0;
+}
+
+TEST_CASE("with a single port every answer comes from it, to many clients at a time, and what is lost is sent again") {
+    Serving serving{{.single_port = true, .retransmit = 10ms, .max_retransmits = 100'000}};
+    serving.root.write("file", pattern(5000));
+    Client one{serving}, two{serving};
+    for (Client* client : {&one, &two}) client->ask(rrq("file"));
+    std::array<std::string, 2> files;
+    for (std::uint16_t block = 1; block <= 10; ++block) {
+        for (const std::size_t i : {0u, 1u}) {
+            Client& client = i == 0 ? one : two;
+            for (int times = block == 3 ? 3 : 1; times > 0;) {  // the third is heard three times before it is acknowledged
+                const Datagram heard = client.hear();
+                CHECK(ntohs(heard.from.sin_port) == serving.service->port());
+                if (heard.as<wire::Data>().block != block) continue;
+                if (--times == 0) files.at(i) += as_text(heard.as<wire::Data>().bytes);
+            }
+            client.acknowledge(block, client.server());
+        }
+    }
+    CHECK(files[0] == pattern(5000));
+    CHECK(files[1] == pattern(5000));
+}
+
+TEST_CASE("one client may have so many transfers, whatever its ports") {
+    Serving serving{{.max_transfers_per_client = 2}};
+    serving.root.write("file", pattern(600));
+    Client one{serving}, two{serving}, three{serving};
+    for (Client* client : {&one, &two}) {
+        client->ask(rrq("file"));
+        (void)client->hear();
+    }
+    three.ask(rrq("file"));
+    CHECK(three.hear().as<wire::Error>().text.contains("too many transfers"));
 }
 
 TEST_CASE("more transfers than the limit are refused in words, and places become free") {

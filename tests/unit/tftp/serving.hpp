@@ -52,16 +52,17 @@ class Observed final : public boot::BootObserver {
 struct Serving {
     explicit Serving(config::Tftp config = {}, Ipv4Address address = loopback) {
         config.port = 0;  // an ephemeral one
-        service.emplace(std::move(config), Deps{.lanes = runtime.lanes(),
-                                                .files = files,
-                                                .catalog = catalog,
-                                                .addresses = addresses,
-                                                .counters = counters,
-                                                .observer = observed,
-                                                .generated = [](std::string_view name, Ipv4Address client) -> std::optional<std::string> {
-                                                    if (name != "boot.ipxe") return std::nullopt;
-                                                    return "#!ipxe\necho " + client.text() + "\n";
-                                                }});
+        service.emplace(std::move(config),
+                        Deps{.lanes = runtime.lanes(),
+                             .files = files,
+                             .catalog = catalog,
+                             .addresses = addresses,
+                             .counters = counters,
+                             .observer = observed,
+                             .generated = [](std::string_view name, const IpAddress& client) -> std::optional<std::string> {
+                                 if (name != "boot.ipxe") return std::nullopt;
+                                 return "#!ipxe\necho " + client.text() + "\n";
+                             }});
         service->bind(address);
         group.spawn(service->executor(), [this] { return service->run(); });
         thread = std::thread{[this] { runtime.run(); }};
@@ -123,6 +124,7 @@ class Client {
     Client& operator=(const Client&) = delete;
     ~Client() { ::close(socket_); }
 
+    [[nodiscard]] const sockaddr_in& server() const noexcept { return server_; }
     void ask(std::string_view bytes) { say(bytes, server_); }
     void say(std::string_view bytes, const sockaddr_in& to) {
         REQUIRE(::sendto(socket_, bytes.data(), bytes.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) ==
